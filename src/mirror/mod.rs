@@ -1,0 +1,21 @@
+//! The mirror: what is there ([`Inventory`]), what should be there ([`project()`]), what to do
+//! about the difference ([`plan()`]), and the one writer ([`apply`]).
+//!
+//! `plan` and `project` import no client, no clock and no environment.
+
+pub mod apply;
+mod bound;
+mod health;
+mod inventory;
+mod name;
+mod plan;
+mod project;
+mod stamp;
+
+pub use inventory::{Fingerprint, Intended, Inventory, Mirror, Mirrors, watch};
+pub use name::object_names;
+pub use plan::{
+    Absences, Action, Blocked, Change, Plan, Policy, Tally, Version, Why, plan, plan_stale,
+};
+pub use project::project;
+pub use stamp::{Owner, stamped};

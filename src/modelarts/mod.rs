@@ -1,0 +1,17 @@
+//! The cloud: signs, asks, reads and classifies. The only way out of it is a complete
+//! [`Snapshot`] or a [`PollError`].
+
+mod client;
+mod credentials;
+mod endpoint;
+mod error;
+pub mod sign;
+mod snapshot;
+mod wire;
+
+pub use client::{Client, Target};
+pub use credentials::Credentials;
+pub use endpoint::{Endpoint, Endpoints};
+pub use error::{Class, PollError};
+pub use snapshot::{Listed, QueryKey, SetAside, Snapshot};
+pub use wire::{Az, Counter, Driver, Drivers, Network, Os, Pool, Resource, Scope, Spec};
