@@ -1,6 +1,6 @@
 //! Flags and environment → checked configuration. Nothing behind this file reads either.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,6 +55,15 @@ struct RunArgs {
     /// [default: the kubeconfig context's]
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", global = true)]
     namespace: Option<String>,
+    /// A namespace to look for sources in; repeatable [default: all]
+    #[arg(
+        long = "watch-namespace",
+        env = "WATCH_NAMESPACES",
+        value_name = "NAMESPACE",
+        value_delimiter = ',',
+        global = true
+    )]
+    watch_namespaces: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -142,6 +151,8 @@ pub enum Task {
 pub struct Run {
     /// The controller's own namespace, where one was given.
     pub namespace: Option<String>,
+    /// Where to look for sources; everywhere, if empty.
+    pub watch_namespaces: BTreeSet<String>,
     /// Endpoints of all regions.
     pub endpoints: Endpoints,
     /// The controller's own credentials, where there are any.
@@ -225,6 +236,7 @@ impl Cli {
         match self.command {
             None | Some(Command::Run) => Ok(Task::Run(Run {
                 namespace: self.run.namespace,
+                watch_namespaces: self.run.watch_namespaces.into_iter().collect(),
                 endpoints,
                 ambient,
             })),

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures::channel::mpsc;
-use kube::{Api, Client, Config};
+use futures::future::join_all;
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Config, Resource};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -16,6 +18,13 @@ use crate::{args, modelarts};
 
 /// After a signal, running reconciles have this long to finish.
 const SHUTDOWN: Duration = Duration::from_secs(10);
+
+/// Where sources are looked for.
+#[derive(Clone)]
+enum Scope {
+    Everywhere,
+    Namespace(String),
+}
 
 /// Runs the controller until SIGTERM or SIGINT.
 ///
@@ -29,39 +38,71 @@ pub async fn run(config: args::Run) -> anyhow::Result<()> {
         .namespace
         .unwrap_or_else(|| kubernetes.default_namespace.clone());
     let client = Client::try_from(kubernetes).context("set up the Kubernetes client")?;
-    let cloud = modelarts::Client::new(config.endpoints)?;
+    let cloud = Arc::new(modelarts::Client::new(config.endpoints)?);
     let cancel = CancellationToken::new();
-    let inventory = Arc::new(Inventory::default());
-    let (wake, woken) = mpsc::unbounded();
-    let context = Context::new(
-        client.clone(),
-        cloud,
-        Arc::clone(&inventory),
-        config.ambient,
-        namespace.clone(),
-        cancel.clone(),
-    );
-
     info!(version = env!("CARGO_PKG_VERSION"), namespace, "starting");
-    let watching = mirror::watch(Api::all(client.clone()), inventory, wake);
-    let reconciling = controller::run(Api::all(client), Arc::new(context), woken);
-    tokio::pin!(watching, reconciling);
+
+    let scopes = match config.watch_namespaces {
+        names if names.is_empty() => vec![Scope::Everywhere],
+        names => names.into_iter().map(Scope::Namespace).collect(),
+    };
+    let controllers = scopes.into_iter().map(|scope| {
+        let inventory = Arc::new(Inventory::default());
+        let context = Context::new(
+            client.clone(),
+            Arc::clone(&cloud),
+            inventory,
+            config.ambient.clone(),
+            namespace.clone(),
+            cancel.clone(),
+        );
+        control(scope, context)
+    });
+    let controlling = join_all(controllers);
+    tokio::pin!(controlling);
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let ended = tokio::select! {
-        () = &mut watching => "the watch on mirrors",
-        () = &mut reconciling => "the controller",
+    let signal = tokio::select! {
+        _ = &mut controlling => bail!("every controller ended by itself"),
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
     };
-    if !ended.starts_with("SIG") {
-        bail!("{ended} ended by itself");
-    }
-    info!(signal = ended, "stopping");
+    info!(signal, "stopping");
     cancel.cancel();
-    if tokio::time::timeout(SHUTDOWN, reconciling).await.is_err() {
-        bail!("reconciles did not finish within {} s", SHUTDOWN.as_secs());
+    match tokio::time::timeout(SHUTDOWN, controlling).await {
+        Ok(_) => info!("stopped"),
+        Err(_) => bail!("reconciles did not finish within {} s", SHUTDOWN.as_secs()),
     }
-    info!("stopped");
     Ok(())
+}
+
+/// Runs one scope's watch on mirrors and its controller. If either ends before its time it takes
+/// the whole process with it.
+async fn control(scope: Scope, context: Context) {
+    let cancel = context.cancel.clone();
+    let (wake, woken) = mpsc::unbounded();
+    let pools = scope.api(&context.client);
+    let sources = scope.api(&context.client);
+    let watching = mirror::watch(pools, Arc::clone(&context.inventory), wake);
+    let reconciling = controller::run(sources, Arc::new(context), woken);
+    tokio::select! {
+        () = reconciling => {}
+        () = watching => {}
+    }
+    if !cancel.is_cancelled() {
+        tracing::error!("a watch ended by itself");
+        cancel.cancel();
+    }
+}
+
+impl Scope {
+    fn api<K>(&self, client: &Client) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        match self {
+            Self::Everywhere => Api::all(client.clone()),
+            Self::Namespace(name) => Api::namespaced(client.clone(), name),
+        }
+    }
 }

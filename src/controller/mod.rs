@@ -44,7 +44,7 @@ pub struct Context {
     /// The cluster.
     pub client: Client,
     /// The cloud.
-    pub cloud: modelarts::Client,
+    pub cloud: Arc<modelarts::Client>,
     /// The mirrors that are there.
     pub inventory: Arc<Inventory>,
     /// The controller's own credentials, for sources in its own namespace that name none.
@@ -86,7 +86,7 @@ impl Context {
     /// A context with nothing remembered.
     pub fn new(
         client: Client,
-        cloud: modelarts::Client,
+        cloud: Arc<modelarts::Client>,
         inventory: Arc<Inventory>,
         ambient: Option<Credentials>,
         namespace: String,

@@ -1,5 +1,6 @@
-//! Signs requests with SDK-HMAC-SHA256, the scheme every Huawei Cloud gateway checks access keys with.
-//! A pure function of the request, the key pair and the time: it never reads a clock, sends anything or remembers a key.
+//! Signs requests with SDK-HMAC-SHA256, the scheme every Huawei Cloud gateway checks access keys
+//! with. A pure function of the request, the key pair and the time: it never reads a clock, sends
+//! anything or remembers a key.
 
 use std::fmt::Write;
 
@@ -15,7 +16,8 @@ pub const ALGORITHM: &str = "SDK-HMAC-SHA256";
 /// The header that carries the time of signing; it must be signed and sent.
 pub const DATE_HEADER: &str = "x-sdk-date";
 
-/// Sent and signed with the value [`UNSIGNED_PAYLOAD`], this header takes the body out of the signature.
+/// Sent and signed with the value [`UNSIGNED_PAYLOAD`], this header takes the body out of the
+/// signature.
 pub const PAYLOAD_HEADER: &str = "x-sdk-content-sha256";
 
 /// What stands in the place of the body's hash when the body is not signed.
@@ -28,13 +30,15 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// Exactly what the `Host` header will say, so with the port unless it is the scheme's own.
     pub host: &'a str,
-    /// As on the wire: percent-encoded where needed, and without the slash that only the canonical form ends in.
+    /// As on the wire: percent-encoded where needed, and without the slash that only the canonical
+    /// form ends in.
     pub path: &'a str,
     /// Decoded pairs in any order.
     pub query: &'a [(&'a str, &'a str)],
-    /// The headers to sign besides `Host` and `X-Sdk-Date`. A header that a proxy may rewrite does not belong here.
+    /// The headers to sign besides `Host` and `X-Sdk-Date`. A header that a proxy may rewrite does
+    /// not belong here.
     pub headers: &'a [(&'a str, &'a str)],
-    /// Empty for a GET.
+    /// The exact bytes sent; none for a GET.
     pub body: &'a [u8],
 }
 
@@ -45,20 +49,22 @@ pub struct Signed {
     pub date: String,
     /// The value of `Authorization`.
     pub authorization: SecretString,
-    /// The query to put on the wire byte for byte: a URL library would encode it its own way and break the signature.
+    /// The query to put on the wire byte for byte: a URL library would encode it its own way and
+    /// break the signature.
     pub query: String,
 }
 
 /// The form of a request that both sides must arrive at on their own.
 #[derive(Debug)]
 pub struct Canonical {
-    /// The canonical request.
+    /// The whole canonical request.
     pub text: String,
     /// The names of the signed headers, as `Authorization` lists them.
     pub signed_headers: String,
 }
 
-/// Signs a request. Every attempt needs a new signature, because the gateway refuses one that is 15 minutes old.
+/// Signs a request. Every attempt needs a new signature, because the gateway refuses one that is 15
+/// minutes old.
 pub fn sign(
     request: &Request<'_>,
     access_key: &str,
@@ -115,7 +121,8 @@ pub fn canonical(
         .map(|(name, value)| format!("{name}:{value}\n"))
         .collect();
 
-    // An empty body is hashed even under UNSIGNED-PAYLOAD, because that is what the vendor's own SDK does.
+    // An empty body is hashed even under UNSIGNED-PAYLOAD, because that is what the vendor's own
+    // SDK does.
     let unsigned = headers
         .iter()
         .any(|(name, value)| name == PAYLOAD_HEADER && *value == UNSIGNED_PAYLOAD);
@@ -133,8 +140,9 @@ pub fn canonical(
     }
 }
 
-/// Encodes and orders a query. Pairs are sorted before they are encoded: the vendor's SDKs for Python, Go and Node do
-/// so, the one for Java sorts encoded keys, and the two differ only for keys that hold characters such as `/`.
+/// Encodes and orders a query. Pairs are sorted before they are encoded: the vendor's SDKs for
+/// Python, Go and Node do so, the one for Java sorts encoded keys, and the two differ only for keys
+/// that hold characters such as `/`.
 pub fn canonical_query(query: &[(&str, &str)]) -> String {
     let mut pairs = query.to_vec();
     pairs.sort_unstable();
@@ -147,7 +155,8 @@ pub fn canonical_query(query: &[(&str, &str)]) -> String {
 
 /// The signature of a canonical request, which is what the gateway compares.
 pub fn signature(date: &str, canonical: &str, secret_key: &SecretString) -> String {
-    // HMAC takes a key of any length, so this always succeeds; the empty signature it cannot give would be refused.
+    // HMAC takes a key of any length, so this always succeeds; the empty signature it cannot give
+    // would be refused.
     Hmac::<Sha256>::new_from_slice(secret_key.expose_secret().as_bytes())
         .map(|hmac| {
             hex(&hmac
@@ -162,8 +171,9 @@ fn string_to_sign(date: &str, canonical: &str) -> String {
     format!("{ALGORITHM}\n{date}\n{}", hex(&Sha256::digest(canonical)))
 }
 
-/// Decodes and encodes each segment, so that a path signs the same however much of it was escaped, and ends it in a
-/// slash: the gateway does so for every path, and forgetting it is the classic first mistake.
+/// Decodes and encodes each segment, so that a path signs the same however much of it was escaped,
+/// and ends it in a slash: the gateway does so for every path, and forgetting it is the classic
+/// first mistake.
 fn canonical_path(path: &str) -> String {
     let encode_again = |segment| {
         let decoded: Vec<u8> = percent_decode_str(segment).collect();
@@ -345,8 +355,9 @@ mod tests {
         }
     }
 
-    /// V11-HMAC-SHA256 derives a key per day, region and service. No ModelArts client of the vendor can switch it on,
-    /// because none names its service, so it is the one scheme that is not built here.
+    /// V11-HMAC-SHA256 derives a key per day, region and service. No ModelArts client of the vendor
+    /// can switch it on, because none names its service, so it is the one scheme that is not built
+    /// here.
     #[test]
     fn derived_signing_is_the_only_vector_left_out() {
         let left_out: Vec<_> = vectors()

@@ -1,0 +1,3 @@
+//! What the tests of this project share.
+
+pub mod simulator;
