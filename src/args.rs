@@ -102,7 +102,12 @@ struct CloudArgs {
 #[derive(Debug, Args)]
 struct LogArgs {
     /// What to log, such as info, debug or info,modelarts_pool_controller=trace
-    #[arg(long, env = "LOG_LEVEL", default_value = "info", global = true)]
+    #[arg(
+        long,
+        env = "LOG_LEVEL",
+        default_value = "info,kube_runtime=warn",
+        global = true
+    )]
     log_level: String,
     /// How to log [default: text on a terminal, json elsewhere]
     #[arg(long, env = "LOG_FORMAT", value_enum, global = true)]

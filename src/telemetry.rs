@@ -1,5 +1,7 @@
 //! Logging to stderr; stdout belongs to what a command prints.
 
+use std::io::IsTerminal as _;
+
 use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
 
@@ -17,7 +19,10 @@ pub fn start(level: &str, format: LogFormat) -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
     match format {
-        LogFormat::Text => logs.with_target(false).init(),
+        LogFormat::Text => logs
+            .with_target(false)
+            .with_ansi(std::io::stderr().is_terminal())
+            .init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),
     }
     Ok(())

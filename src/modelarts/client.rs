@@ -403,11 +403,12 @@ fn unreachable(operation: &'static str, error: reqwest::Error) -> PollError {
     PollError::new(operation, Class::Unreachable, what).caused_by(error.without_url())
 }
 
+/// A body that ends before its time is no complete list; one that only stalls may come next time.
 fn broken_off(operation: &'static str, error: reqwest::Error) -> PollError {
-    let class = if error.is_decode() {
-        Class::Decode
-    } else {
+    let class = if error.is_timeout() {
         Class::Unreachable
+    } else {
+        Class::Decode
     };
     PollError::new(operation, class, "the answer broke off").caused_by(error.without_url())
 }

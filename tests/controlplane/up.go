@@ -20,6 +20,7 @@ const portAttempts = 5
 type options struct {
 	dir              string
 	crds             string
+	ephemeral        bool
 	restart          bool
 	untilStdinCloses bool
 	untilParentDies  bool
@@ -31,6 +32,7 @@ func parseOptions(args []string) (options, error) {
 	flags := flag.NewFlagSet("controlplane up", flag.ContinueOnError)
 	flags.StringVar(&o.dir, "dir", "", "directory for data, certificates, logs, audit.log, kubeconfig and pids.json (required)")
 	flags.StringVar(&o.crds, "crds", "", "file or directory of CustomResourceDefinitions to create before the garbage collector starts")
+	flags.BoolVar(&o.ephemeral, "ephemeral", false, "remove the directory when told to end; after a failure it stays, for its logs")
 	flags.BoolVar(&o.restart, "restart", false, "restart a component that dies once the control plane is ready, instead of ending")
 	flags.BoolVar(&o.untilStdinCloses, "until-stdin-closes", false, "end when standard input reaches its end")
 	flags.BoolVar(&o.untilParentDies, "until-parent-dies", false, "end when the process that started this one is gone")
@@ -73,6 +75,12 @@ func up(args []string) int {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "controlplane:", err)
 		return 1
+	}
+	if opts.ephemeral {
+		if err := os.RemoveAll(opts.dir); err != nil {
+			fmt.Fprintln(os.Stderr, "controlplane:", err)
+			return 1
+		}
 	}
 	return 0
 }

@@ -1,0 +1,152 @@
+//! One real control plane for all tests of this binary: etcd, kube-apiserver and
+//! kube-controller-manager, with our CRDs and the shipped RBAC.
+//!
+//! It ends with this process, however this process ends, because it watches its standard input.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::PostParams;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+
+/// The namespace and name of the ServiceAccount in `deploy/rbac.yaml`.
+pub const SERVICE_ACCOUNT: (&str, &str) = ("modelarts-system", "modelarts-pool-controller");
+
+pub struct Cluster {
+    dir: PathBuf,
+    /// Holds the pipe whose end ends the control plane.
+    _process: Child,
+}
+
+/// The shared control plane, started by the first test that asks.
+pub fn shared() -> &'static Cluster {
+    static SHARED: OnceLock<Cluster> = OnceLock::new();
+    SHARED.get_or_init(|| Cluster::start("shared", &[]))
+}
+
+impl Cluster {
+    /// Starts a control plane in a directory of its own.
+    pub fn start(name: &str, flags: &[&str]) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("controlplane-{name}-{}", std::process::id()));
+        let mut process = Command::new(binary())
+            .args([
+                "up",
+                "--ephemeral",
+                "--until-stdin-closes",
+                "--quiet",
+                "--dir",
+            ])
+            .arg(&dir)
+            .arg("--crds")
+            .arg(root.join("crds"))
+            .args(flags)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("start the control plane; `make controlplane` builds it");
+        let mut ready = String::new();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut ready)
+            .unwrap();
+        assert!(
+            ready.starts_with("ready "),
+            "the control plane did not start"
+        );
+        let cluster = Self {
+            dir,
+            _process: process,
+        };
+        cluster.kubectl(&[
+            "apply",
+            "-f",
+            root.join("deploy/rbac.yaml").to_str().unwrap(),
+        ]);
+        cluster
+    }
+
+    /// Where the control plane keeps its files.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A client with every right. Each test has its own, because a client lives on the runtime
+    /// that made it.
+    pub async fn admin(&self) -> Client {
+        client_of(&self.dir.join("kubeconfig")).await
+    }
+
+    /// Runs kubectl and returns what it prints.
+    pub fn kubectl(&self, args: &[&str]) -> String {
+        let output = self.try_kubectl(args);
+        output.unwrap_or_else(|error| panic!("kubectl {args:?}: {error}"))
+    }
+
+    /// Runs kubectl; an error is what it says.
+    pub fn try_kubectl(&self, args: &[&str]) -> Result<String, String> {
+        self.try_kubectl_with(args, "")
+    }
+
+    /// Runs kubectl with something on its standard input, which `-f -` reads.
+    pub fn try_kubectl_with(&self, args: &[&str], input: &str) -> Result<String, String> {
+        let mut kubectl = Command::new(binary())
+            .arg("kubectl")
+            .arg("--kubeconfig")
+            .arg(self.dir.join("kubeconfig"))
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = kubectl.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).unwrap();
+        drop(stdin);
+        let output = kubectl.wait_with_output().unwrap();
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    }
+
+    /// Writes a kubeconfig with which the controller is its own ServiceAccount and nothing more.
+    pub async fn service_account_kubeconfig(&self, admin: &Client, path: &Path) {
+        let (namespace, name) = SERVICE_ACCOUNT;
+        let accounts: Api<ServiceAccount> = Api::namespaced(admin.clone(), namespace);
+        let request = TokenRequest {
+            spec: TokenRequestSpec::default(),
+            ..TokenRequest::default()
+        };
+        let request = accounts
+            .create_token_request(name, &PostParams::default(), &request)
+            .await
+            .unwrap();
+        let mut kubeconfig = Kubeconfig::read_from(self.dir.join("kubeconfig")).unwrap();
+        for user in &mut kubeconfig.auth_infos {
+            let user = user.auth_info.get_or_insert_default();
+            *user = Default::default();
+            user.token = Some(request.status.as_ref().unwrap().token.clone().into());
+        }
+        std::fs::write(path, serde_saphyr::to_string(&kubeconfig).unwrap()).unwrap();
+    }
+}
+
+/// A client of a kubeconfig.
+pub async fn client_of(kubeconfig: &Path) -> Client {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+    Client::try_from(config.unwrap()).unwrap()
+}
+
+fn binary() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    root.join("target/controlplane/controlplane")
+}

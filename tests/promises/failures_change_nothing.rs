@@ -1,0 +1,129 @@
+//! A poll that fails leaves every mirror byte for byte as it was, and the source says why.
+
+use serde_json::{Value, json};
+
+use super::support::simulator::{ACCESS_KEY, SECRET_KEY};
+use super::world::{World, condition, pool};
+
+/// Fails one poll in the way of `fail` and returns the source's FetchFailed reason and Ready.
+async fn fail(world: &World, faults: Value) -> (String, String) {
+    let before = world.mirrors().await;
+    assert_eq!(before.len(), 2);
+    world.put_faults(faults).await;
+    let source = world.poll("pools").await;
+    assert_eq!(world.mirrors().await, before);
+    (
+        condition(&source, "FetchFailed").1,
+        condition(&source, "Ready").0,
+    )
+}
+
+async fn mirrored(name: &str, spec: Value) -> (World, super::world::Controller) {
+    let world = World::new(name).await;
+    world.put_fleet(json!([pool("a", 1), pool("b", 1)])).await;
+    let controller = world.controller();
+    world.create_source("pools", spec).await;
+    world.until_ready("pools").await;
+    (world, controller)
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_complete_list_changes_nothing_and_pages_nobody_at_once() {
+    let (world, _controller) = mirrored("bad-answers", json!({})).await;
+    let html = "<html><title>Sign in</title></html>";
+    let empty_error = r#"{"error_code":"APIGW.0301","error_msg":"no"}"#;
+    for (fault, reason) in [
+        (json!({"status": 500, "body": "{}"}), "UpstreamError"),
+        (json!({"status": 502, "body": html}), "UpstreamError"),
+        (json!({"truncateAt": 200}), "DecodeFailed"),
+        (json!({"status": 200, "body": html}), "DecodeFailed"),
+        (json!({"status": 200, "body": empty_error}), "DecodeFailed"),
+        (json!({"status": 429, "body": "{}"}), "Throttled"),
+        (json!({"reset": true}), "UpstreamUnreachable"),
+        // Half of the poll works: the default list arrives, the list of failures does not.
+        (
+            json!({"status": 500, "match": {"query": {"status": "failed"}}}),
+            "UpstreamError",
+        ),
+    ] {
+        let name = fault.to_string();
+        let (failed, ready) = fail(&world, json!([fault])).await;
+        assert_eq!(
+            (failed.as_str(), ready.as_str()),
+            (reason, "True"),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_a_person_must_settle_makes_the_source_unready_at_once() {
+    let (world, _controller) = mirrored("refusals", json!({})).await;
+    for (fault, reason) in [
+        (
+            json!({"status": 403, "body": r#"{"error_code":"ModelArts.0108","error_msg":"x"}"#}),
+            "PermissionDenied",
+        ),
+        (
+            json!({"status": 404, "body": r#"{"error_code":"APIG.0101","error_msg":"x"}"#}),
+            "EndpointNotFound",
+        ),
+        (
+            json!({"status": 400, "body": r#"{"error_code":"ModelArts.7005","error_msg":"x"}"#}),
+            "InvalidSpec",
+        ),
+    ] {
+        let (failed, ready) = fail(&world, json!([fault])).await;
+        assert_eq!((failed.as_str(), ready.as_str()), (reason, "False"));
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_does_not_answer_is_said_to_be_unreachable() {
+    let (world, _controller) = mirrored("hanging", json!({"spec": {"timeout": "1s"}})).await;
+    let (failed, ready) = fail(&world, json!([{"hang": true}])).await;
+    assert_eq!(
+        (failed.as_str(), ready.as_str()),
+        ("UpstreamUnreachable", "True")
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_secret_key_is_an_authentication_failure_until_the_secret_is_right() {
+    let (world, _controller) = mirrored("wrong-key", json!({})).await;
+    let before = world.mirrors().await;
+    world
+        .put_secret(&world.namespace, ACCESS_KEY, "wrong")
+        .await;
+    let source = world.poll("pools").await;
+    assert_eq!(
+        condition(&source, "Ready"),
+        ("False".into(), "AuthenticationFailed".into())
+    );
+    assert_eq!(condition(&source, "Stalled").0, "True");
+    assert_eq!(world.mirrors().await, before);
+
+    world
+        .put_secret(&world.namespace, ACCESS_KEY, SECRET_KEY)
+        .await;
+    let source = world.poll("pools").await;
+    assert_eq!(
+        condition(&source, "Ready"),
+        ("True".into(), "Succeeded".into())
+    );
+    assert_eq!(condition(&source, "Stalled").0, "");
+}
+
+#[tokio::test]
+async fn a_secret_that_does_not_exist_is_named() {
+    let world = World::new("no-secret").await;
+    let _controller = world.controller();
+    let spec = json!({"spec": {"credentials": {"secretRef": {"name": "nowhere"}}}});
+    world.create_source("pools", spec).await;
+    let source = world
+        .until_source("pools", |it| condition(it, "Ready").0 == "False")
+        .await;
+    assert_eq!(condition(&source, "Ready").1, "SecretNotFound");
+    let status = serde_json::to_string(&source.status).unwrap();
+    assert!(status.contains("nowhere"), "{status}");
+}

@@ -1,0 +1,23 @@
+//! Every promise of the README on a real control plane, with the real binaries, over real HTTP,
+//! as the ServiceAccount of the shipped RBAC. One file per promise.
+
+// Outside `#[test]` functions clippy does not see that all of this is test code.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod audit;
+mod cluster;
+mod world;
+
+mod failures_change_nothing;
+mod fills_as_fast_as_the_api_server;
+mod follows_its_source;
+mod keeps_sources_apart;
+mod lists_without_a_cluster;
+mod mirrors_field_for_field;
+mod prunes_shyly;
+mod refuses_bad_specs;
+mod repairs;
+mod writes_only_changes;

@@ -1,0 +1,387 @@
+//! A namespace of the shared control plane, a simulated cloud, and the real controller binary
+//! running as its own ServiceAccount with the shipped RBAC.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use modelarts_pool_controller::api::{ModelArtsPool, ModelArtsPoolSource, REQUESTED_AT};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::audit::Audit;
+use super::cluster::{self, Cluster, SERVICE_ACCOUNT};
+use super::support::simulator::{ACCESS_KEY, PROJECT, SECRET_KEY, Simulator};
+
+/// The longest that anything here may take on a busy machine with two cores.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct World {
+    pub cluster: &'static Cluster,
+    pub namespace: String,
+    pub client: Client,
+    pub pools: Api<ModelArtsPool>,
+    pub sources: Api<ModelArtsPoolSource>,
+    pub simulator: Simulator,
+    pub audit: Audit,
+    dir: PathBuf,
+}
+
+/// A running controller; it is killed with the value.
+pub struct Controller {
+    process: Child,
+    log: PathBuf,
+}
+
+impl World {
+    /// A world whose cloud has no pools yet.
+    pub async fn new(name: &str) -> Self {
+        Self::with_simulator(name, Simulator::start(&["--pools", "0"])).await
+    }
+
+    pub async fn with_simulator(name: &str, simulator: Simulator) -> Self {
+        let cluster = cluster::shared();
+        let client = cluster.admin().await;
+        let namespace = name.to_owned();
+        let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("world-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let world = Self {
+            pools: Api::namespaced(client.clone(), &namespace),
+            sources: Api::namespaced(client.clone(), &namespace),
+            audit: Audit::of(cluster, &namespace),
+            cluster,
+            namespace,
+            client,
+            simulator,
+            dir,
+        };
+        world.create_namespace(&world.namespace).await;
+        let kubeconfig = world.dir.join("kubeconfig");
+        cluster
+            .service_account_kubeconfig(&world.client, &kubeconfig)
+            .await;
+        world
+    }
+
+    /// A namespace with the credentials of the simulator's account and the right to read them.
+    pub async fn create_namespace(&self, name: &str) {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let namespace = Namespace {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                ..ObjectMeta::default()
+            },
+            ..Namespace::default()
+        };
+        let params = PostParams::default();
+        namespaces.create(&params, &namespace).await.unwrap();
+        let (account_namespace, account) = SERVICE_ACCOUNT;
+        let binding = RoleBinding {
+            metadata: ObjectMeta {
+                name: Some("credentials".to_owned()),
+                ..ObjectMeta::default()
+            },
+            role_ref: RoleRef {
+                api_group: "rbac.authorization.k8s.io".to_owned(),
+                kind: "ClusterRole".to_owned(),
+                name: "modelarts-pool-controller-credentials".to_owned(),
+            },
+            subjects: Some(vec![Subject {
+                kind: "ServiceAccount".to_owned(),
+                name: account.to_owned(),
+                namespace: Some(account_namespace.to_owned()),
+                ..Subject::default()
+            }]),
+        };
+        let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), name);
+        bindings.create(&params, &binding).await.unwrap();
+        self.put_secret(name, ACCESS_KEY, SECRET_KEY).await;
+    }
+
+    /// Writes the Secret `huawei` of a namespace.
+    pub async fn put_secret(&self, namespace: &str, access_key: &str, secret_key: &str) {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "huawei"},
+            "stringData": {"accessKey": access_key, "secretKey": secret_key},
+        });
+        secrets
+            .patch(
+                "huawei",
+                &PatchParams::apply("test").force(),
+                &Patch::Apply(&secret),
+            )
+            .await
+            .unwrap();
+    }
+
+    /// Starts the controller on this world's namespace and cloud.
+    pub fn controller(&self) -> Controller {
+        self.controller_with(&[])
+    }
+
+    pub fn controller_with(&self, flags: &[&str]) -> Controller {
+        let log = self.dir.join("controller.log");
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
+        let process = Command::new(env!("CARGO_BIN_EXE_modelarts-pool-controller"))
+            .args(["--watch-namespace", &self.namespace])
+            .args(["--endpoint-template", &self.simulator.api])
+            .args(["--iam-endpoint-template", &self.simulator.api])
+            .args([
+                "--log-format",
+                "text",
+                "--log-level",
+                "warn,modelarts_pool_controller=debug",
+            ])
+            .args(flags)
+            .env("KUBECONFIG", self.dir.join("kubeconfig"))
+            .env_remove("HTTP_PROXY")
+            .env_remove("http_proxy")
+            .stdin(Stdio::null())
+            .stderr(Stdio::from(file))
+            .spawn()
+            .unwrap();
+        Controller { process, log }
+    }
+
+    /// Creates a source. Its interval is so long that only a test's own requests poll again.
+    pub async fn create_source(&self, name: &str, changes: Value) -> ModelArtsPoolSource {
+        let mut source = json!({
+            "apiVersion": "modelarts.huaweicloud.com/v1alpha1",
+            "kind": "ModelArtsPoolSource",
+            "metadata": {"name": name},
+            "spec": {
+                "region": "cn-north-4", "projectId": PROJECT,
+                "credentials": {"secretRef": {"name": "huawei"}},
+                "interval": "30m", "staleAfter": "1h",
+            },
+        });
+        merge(&mut source, &changes);
+        let source = serde_json::from_value(source).unwrap();
+        self.sources
+            .create(&PostParams::default(), &source)
+            .await
+            .unwrap()
+    }
+
+    /// Merges changes into a source.
+    pub async fn patch_source(&self, name: &str, changes: Value) {
+        let patch = Patch::Merge(&changes);
+        self.sources
+            .patch(name, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    }
+
+    /// Has the source polled once and waits until that is acknowledged.
+    pub async fn poll(&self, name: &str) -> ModelArtsPoolSource {
+        let token = format!("{:?}", Instant::now());
+        let annotation = json!({"metadata": {"annotations": {REQUESTED_AT: token}}});
+        self.patch_source(name, annotation).await;
+        self.until_source(name, |source| {
+            let status = source.status.as_ref();
+            status.and_then(|it| it.last_handled_reconcile_at.as_deref()) == Some(&token)
+        })
+        .await
+    }
+
+    /// Waits until a source is as wanted.
+    pub async fn until_source(
+        &self,
+        name: &str,
+        wanted: impl Fn(&ModelArtsPoolSource) -> bool,
+    ) -> ModelArtsPoolSource {
+        until(name, &self.sources, |it| it.as_ref().is_some_and(&wanted))
+            .await
+            .unwrap()
+    }
+
+    /// Waits until a source is ready.
+    pub async fn until_ready(&self, name: &str) -> ModelArtsPoolSource {
+        self.until_source(name, |source| condition(source, "Ready").0 == "True")
+            .await
+    }
+
+    /// Waits until a mirror is as wanted.
+    pub async fn until_pool(
+        &self,
+        name: &str,
+        wanted: impl Fn(&ModelArtsPool) -> bool,
+    ) -> ModelArtsPool {
+        until(name, &self.pools, |it| it.as_ref().is_some_and(&wanted))
+            .await
+            .unwrap()
+    }
+
+    /// Waits until a mirror is gone.
+    pub async fn until_gone(&self, name: &str) {
+        until(name, &self.pools, Option::is_none).await;
+    }
+
+    /// All mirrors as the API server holds them, for comparing byte for byte.
+    pub async fn mirrors(&self) -> Vec<Value> {
+        let list = self.pools.list(&Default::default()).await.unwrap();
+        let values = list
+            .items
+            .iter()
+            .map(|pool| serde_json::to_value(pool).unwrap());
+        values.collect()
+    }
+
+    /// Replaces the cloud's pools.
+    pub async fn put_fleet(&self, pools: Value) {
+        self.simulator.control(Method::PUT, "/fleet", pools).await;
+    }
+
+    /// Merges changes into one of the cloud's pools.
+    pub async fn patch_pool(&self, name: &str, changes: Value) {
+        let path = format!("/fleet/{name}");
+        self.simulator.control(Method::PATCH, &path, changes).await;
+    }
+
+    /// Removes one of the cloud's pools.
+    pub async fn remove_pool(&self, name: &str) {
+        let path = format!("/fleet/{name}");
+        self.simulator
+            .control(Method::DELETE, &path, Value::Null)
+            .await;
+    }
+
+    /// Sets the faults of the cloud.
+    pub async fn put_faults(&self, faults: Value) {
+        self.simulator.control(Method::PUT, "/faults", faults).await;
+    }
+
+    /// The requests that the cloud got since they were last cleared.
+    pub async fn cloud_requests(&self) -> Vec<Value> {
+        let log = self
+            .simulator
+            .control(Method::GET, "/requests", Value::Null)
+            .await;
+        match log {
+            Value::Array(requests) => requests,
+            other => other["requests"].as_array().cloned().unwrap(),
+        }
+    }
+
+    pub async fn clear_cloud_requests(&self) {
+        self.simulator
+            .control(Method::DELETE, "/requests", Value::Null)
+            .await;
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.dir.join("controller.log")).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(60)..];
+            eprintln!("last lines of the controller's log:\n{}", last.join("\n"));
+        }
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+impl Controller {
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What the controller has logged, and any controller before it in this world.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Asks the controller to end, and waits until it has.
+    pub fn stop(mut self) -> std::process::ExitStatus {
+        let pid = self.process.id().to_string();
+        Command::new("kill").arg(pid).status().unwrap();
+        self.process.wait().unwrap()
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Status and reason of a condition, empty where it is absent.
+pub fn condition(object: &impl serde::Serialize, kind: &str) -> (String, String) {
+    let object = serde_json::to_value(object).unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let conditions = object["status"]["conditions"].as_array().cloned();
+    let found = conditions
+        .unwrap_or_default()
+        .into_iter()
+        .find(|condition| condition["type"] == kind);
+    found.map_or_else(Default::default, |it| {
+        (text(&it["status"]), text(&it["reason"]))
+    })
+}
+
+/// A plain running pool.
+pub fn pool(name: &str, nodes: i64) -> Value {
+    json!({
+        "kind": "Pool", "apiVersion": "v2",
+        "metadata": {
+            "name": name, "creationTimestamp": "2026-05-01T08:00:00Z",
+            "labels": {"os.modelarts/name": name, "os.modelarts/workspace.id": "0",
+                       "os.modelarts/resource.id": format!("maos-{name}")},
+        },
+        "spec": {"type": "Dedicate", "scope": ["Train"],
+                 "resources": [{"flavor": "modelarts.vm.cpu.8ud", "count": nodes}]},
+        "status": {
+            "phase": "Running", "root": name,
+            "scope": [{"scopeType": "Train", "state": "Enabled"}],
+            "resources": {"available": [{"flavor": "modelarts.vm.cpu.8ud", "count": nodes}]},
+        },
+    })
+}
+
+async fn until<K>(name: &str, api: &Api<K>, wanted: impl Fn(&Option<K>) -> bool) -> Option<K>
+where
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned + kube::Resource,
+{
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let object = api.get_opt(name).await.unwrap();
+        if wanted(&object) {
+            return object;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{name} did not become as wanted in {PATIENCE:?}; it is {:?}",
+            object.map(|object| object.meta().resource_version.clone())
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Merges `changes` into `value`, objects key by key.
+fn merge(value: &mut Value, changes: &Value) {
+    match (value, changes) {
+        (Value::Object(value), Value::Object(changes)) => {
+            for (key, change) in changes {
+                merge(value.entry(key.clone()).or_insert(Value::Null), change);
+            }
+        }
+        (value, change) => *value = change.clone(),
+    }
+}
+
+/// The name of a mirror, for assertions.
+pub fn names(pools: &[ModelArtsPool]) -> Vec<String> {
+    pools.iter().map(kube::ResourceExt::name_any).collect()
+}
