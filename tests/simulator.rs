@@ -1,5 +1,8 @@
 //! The simulated cloud as a client meets it: over HTTP, signed, with the faults a test scripts.
 
+// Outside `#[test]` functions clippy does not see that this is test code.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::time::Duration;

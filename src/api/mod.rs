@@ -5,6 +5,7 @@
 //! network or reads a clock.
 
 mod condition;
+mod news;
 mod pool;
 mod source;
 
@@ -12,6 +13,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt as _;
 
 pub use condition::{Fact, Mark, conditions, marks, truth};
+pub use news::{News, Weight};
 pub use pool::{
     AzCount, Billing, Desired, DesiredDriver, DesiredResource, DriverState, DriverStatus,
     ModelArtsPool, ModelArtsPoolSpec, ModelArtsPoolStatus, Network, Os, PoolMetadata,

@@ -4,7 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::memory::Failure;
-use crate::api::{CONFIRM_PRUNE, Fact, ModelArtsPoolSourceStatus as Status, conditions, marks};
+use crate::api::{
+    CONFIRM_PRUNE, Fact, ModelArtsPoolSourceStatus as Status, News, conditions, marks,
+};
 use crate::mirror::{Blocked, Plan};
 use crate::modelarts::Class;
 
@@ -97,6 +99,30 @@ pub(super) fn failed(before: &Before<'_>, failure: &Failure, stale: bool) -> Sta
 pub(super) fn suspended(before: &Before<'_>) -> Status {
     let message = "polling is suspended; set spec.suspend to false to go on";
     before.with(vec![Fact::no("Ready", "Suspended", message)])
+}
+
+/// What a new status has to tell that the old one had not.
+pub(super) fn news(before: &Status, after: &Status) -> Vec<News> {
+    let held = |status: &Status, kind: &str| {
+        let conditions = status.conditions.iter();
+        let held = conditions
+            .filter(|it| it.status == "True")
+            .find(|it| it.type_ == kind)?;
+        Some((held.reason.clone(), held.message.clone()))
+    };
+    let appeared = |kind: &str| {
+        let (reason, message) = held(after, kind)?;
+        let known = held(before, kind).is_some_and(|it| it.0 == reason);
+        (!known).then(|| News::warning(reason, message))
+    };
+    let mut news: Vec<News> = ["FetchFailed", "PruneBlocked", "PartiallyDecoded"]
+        .iter()
+        .filter_map(|kind| appeared(kind))
+        .collect();
+    if held(before, "FetchFailed").is_some() && held(after, "FetchFailed").is_none() {
+        news.push(News::normal("Recovered", "polling works again"));
+    }
+    news
 }
 
 impl Before<'_> {

@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::health;
-use super::inventory::Inventory;
+use super::inventory::{Fingerprint, Inventory};
 use super::plan::{Action, Change, Version, Why};
 use super::project::MIRROR_GENERATION;
 use super::stamp::{Owner, stamp, stamped};
-use crate::api::{FIELD_MANAGER, ModelArtsPool, ModelArtsPoolStatus, conditions, marks};
+use crate::api::{FIELD_MANAGER, ModelArtsPool, ModelArtsPoolStatus, News, conditions, marks};
 
 /// Enough to keep the API server busy; it, and not we, bounds a fill.
 const CONCURRENCY: usize = 16;
@@ -34,6 +34,8 @@ pub struct Outcome {
     pub failed: usize,
     /// Changes not begun because the process is ending.
     pub cancelled: usize,
+    /// What people should be told, by the mirror's name.
+    pub news: Vec<(String, News)>,
 }
 
 impl Outcome {
@@ -52,7 +54,7 @@ enum WriteError {
 }
 
 enum Written {
-    Done,
+    Done(Vec<(String, News)>),
     Conflict,
     Failed,
     Cancelled,
@@ -73,8 +75,10 @@ pub async fn apply(
             return Written::Cancelled;
         }
         let name = change.name.clone();
+        let news = change.news.iter().map(|news| (name.clone(), news.clone()));
+        let news = news.collect();
         match make(pools, inventory, owner, change, now).await {
-            Ok(()) => Written::Done,
+            Ok(()) => Written::Done(news),
             Err(WriteError::Refused(kube::Error::Api(status)))
                 if status.is_conflict() || status.is_already_exists() || status.is_not_found() =>
             {
@@ -93,7 +97,10 @@ pub async fn apply(
     let mut outcome = Outcome::default();
     while let Some(written) = written.next().await {
         match written {
-            Written::Done => outcome.done += 1,
+            Written::Done(news) => {
+                outcome.done += 1;
+                outcome.news.extend(news);
+            }
             Written::Conflict => outcome.conflicts += 1,
             Written::Failed => outcome.failed += 1,
             Written::Cancelled => outcome.cancelled += 1,
@@ -109,7 +116,7 @@ async fn make(
     change: Change,
     now: Timestamp,
 ) -> Result<(), WriteError> {
-    let Change { name, action } = change;
+    let Change { name, action, .. } = change;
     match action {
         Action::Create(pool_name, status) => {
             let mirror = stamped(owner, &name, &pool_name);
@@ -169,10 +176,13 @@ async fn put_status(
     status: ModelArtsPoolStatus,
 ) -> Result<(), WriteError> {
     let name = mirror.metadata.name.clone().unwrap_or_default();
+    let sent = Fingerprint::of(&status);
     mirror.status = Some(status);
     mirror.metadata.managed_fields = None;
     let stored = in_time(pools.replace_status(&name, &params(), &mirror)).await?;
-    inventory.observe(&stored);
+    if !inventory.observe_answer(&stored, sent) {
+        warn!(pool = %name, "the API server dropped fields of this status: the installed CRD of ModelArtsPools is older than this program; apply the one of this version");
+    }
     Ok(())
 }
 
@@ -185,11 +195,11 @@ fn unknown(
 ) -> ModelArtsPoolStatus {
     let source = &owner.name;
     let message = match why {
-        Why::NotListed => {
-            format!("the cloud no longer lists this pool; see ModelArtsPoolSource {source}")
-        }
+        Why::NotListed(since) => format!(
+            "the cloud no longer lists this pool, first missed for good at {since:.0}; see ModelArtsPoolSource {source}"
+        ),
         Why::Stale(Some(since)) => format!(
-            "this is what the cloud said at {since}, the last time its list was complete; see ModelArtsPoolSource {source}"
+            "this is what the cloud said at {since:.0}, the last time its list was complete; see ModelArtsPoolSource {source}"
         ),
         Why::Stale(None) => {
             format!("the cloud's list has not been complete yet; see ModelArtsPoolSource {source}")

@@ -93,6 +93,11 @@ pub(super) fn controls(mode: i64) -> Vec<String> {
         .collect()
 }
 
+/// Whether any of the vendor's documents names this phase.
+pub(super) fn is_known_phase(phase: &str) -> bool {
+    KNOWN_PHASES.contains(&phase)
+}
+
 fn frozen(status: &ModelArtsPoolStatus) -> bool {
     let mode = status.desired.as_ref().and_then(|it| it.control_mode);
     mode.is_some_and(|mode| mode > 0 && mode & (FROZEN | FROZEN_BY_POLICE) != 0)
@@ -111,7 +116,7 @@ fn ready(phase: Option<&str>, frozen: bool, failed: bool) -> Fact {
             "the pool could not be created; status.message has the cloud's explanation, if it gave one",
         ),
         Some("Running") => Fact::yes("Ready", "Running", "the cloud reports the pool as running"),
-        Some(phase) if KNOWN_PHASES.contains(&phase) => Fact::no(
+        Some(phase) if is_known_phase(phase) => Fact::no(
             "Ready",
             phase,
             format!("the cloud reports the pool in phase {phase}"),

@@ -40,10 +40,15 @@ pub struct Mirror {
     pub identity: Fingerprint,
     /// Fingerprint of the status.
     pub status: Fingerprint,
+    /// Fingerprint of the status that was sent when this one came back: they differ where the
+    /// installed CRD is older than this program and drops fields.
+    pub sent: Option<Fingerprint>,
     /// The stored conditions.
     pub marks: Vec<Mark>,
     /// The phase last mirrored.
     pub phase: Option<String>,
+    /// The drivers last mirrored, as their column shows them.
+    pub drivers: Option<String>,
     /// The pool's own creation time, as mirrored.
     pub pool_created: Option<String>,
     /// The pool's resource ID, as mirrored.
@@ -110,12 +115,19 @@ impl Mirror {
             pool_name: object.spec.pool_name.clone(),
             identity: Fingerprint::of(&stamp::ours(object)),
             status: Fingerprint::of(&object.status),
+            sent: None,
             marks: status.map_or_else(Vec::new, |status| marks(&status.conditions)),
             phase: status.and_then(|status| status.phase.clone()),
+            drivers: status.and_then(|it| Some(it.summary.as_ref()?.drivers.clone())),
             pool_created: metadata.and_then(|it| it.creation_timestamp.clone()),
             resource_id: metadata.and_then(|it| it.resource_id.clone()),
             terminating: object.metadata.deletion_timestamp.is_some(),
         }
+    }
+
+    /// Whether the stored status is, or was made from, the one with this fingerprint.
+    pub fn shows(&self, status: Fingerprint) -> bool {
+        self.status == status || self.sent == Some(status)
     }
 
     /// The stored condition of this type.
@@ -137,7 +149,7 @@ impl Entry {
     fn drifted(&self) -> Option<&str> {
         let intended = self.intended.as_ref()?;
         let same = self.stored.as_ref().is_some_and(|stored| {
-            stored.identity == intended.identity && stored.status == intended.status
+            stored.identity == intended.identity && stored.shows(intended.status)
         });
         (!same).then_some(intended.source.as_str())
     }
@@ -147,8 +159,24 @@ impl Inventory {
     /// Takes in a version of a mirror. Returns the source to wake where it is not what the last
     /// plan left there.
     pub fn observe(&self, object: &ModelArtsPool) -> Option<ObjectRef<ModelArtsPoolSource>> {
+        self.take_in(object, None)
+    }
+
+    /// Takes in the answer to a status that we wrote. Returns whether it came back as it was
+    /// sent; it does not where the installed CRD drops fields that it does not know.
+    pub fn observe_answer(&self, object: &ModelArtsPool, sent: Fingerprint) -> bool {
+        self.take_in(object, Some(sent));
+        Fingerprint::of(&object.status) == sent
+    }
+
+    fn take_in(
+        &self,
+        object: &ModelArtsPool,
+        sent: Option<Fingerprint>,
+    ) -> Option<ObjectRef<ModelArtsPoolSource>> {
         let (namespace, name) = key(object);
-        let mirror = Mirror::of(object);
+        let mut mirror = Mirror::of(object);
+        mirror.sent = sent;
         let mut state = self.state();
         if let Some(listing) = &mut state.listing {
             listing.insert((namespace.clone(), name.clone()));
@@ -160,6 +188,14 @@ impl Inventory {
             .is_some_and(|known| mirror.is_older_than(known))
         {
             return None;
+        }
+        // The watch brings our own write again, without what was sent.
+        if let Some(known) = &entry.stored
+            && mirror.sent.is_none()
+            && known.uid == mirror.uid
+            && known.status == mirror.status
+        {
+            mirror.sent = known.sent;
         }
         entry.stored = Some(Arc::new(mirror));
         entry

@@ -11,6 +11,7 @@ mod name;
 mod plan;
 mod project;
 mod stamp;
+mod transition;
 
 pub use inventory::{Fingerprint, Intended, Inventory, Mirror, Mirrors, watch};
 pub use name::object_names;

@@ -11,7 +11,8 @@ use super::inventory::{Fingerprint, Intended, Mirror, Mirrors};
 use super::name::object_names;
 use super::project::{incarnation, project};
 use super::stamp::{Owner, ours, stamped};
-use crate::api::{ModelArtsPoolStatus, NodeCounts, Prune, PrunePolicy};
+use super::transition::transitions;
+use crate::api::{ModelArtsPoolStatus, News, NodeCounts, Prune, PrunePolicy};
 use crate::modelarts::{QueryKey, Snapshot};
 
 /// One thing to do to one mirror.
@@ -21,6 +22,8 @@ pub struct Change {
     pub name: String,
     /// What to do.
     pub action: Action,
+    /// What people should be told once it is done.
+    pub news: Vec<News>,
 }
 
 /// What to do to a mirror.
@@ -50,8 +53,8 @@ pub struct Version {
 /// Why nothing certain can be said about a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// The cloud no longer lists it.
-    NotListed,
+    /// The cloud no longer lists it; this was seen then.
+    NotListed(Timestamp),
     /// There has been no complete snapshot since then (or never).
     Stale(Option<Timestamp>),
 }
@@ -190,6 +193,7 @@ pub fn plan_stale(mirrors: &Mirrors, owner: &Owner, since: Option<Timestamp>) ->
         .map(|(name, it)| Change {
             name: name.clone(),
             action: Action::Unknown(it.version(), Why::Stale(since)),
+            news: Vec::new(),
         })
         .collect()
 }
@@ -198,7 +202,7 @@ impl Why {
     /// The reason on the mirror's conditions.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::NotListed => "NotListed",
+            Self::NotListed(_) => "NotListed",
             Self::Stale(_) => "Stale",
         }
     }
@@ -238,11 +242,12 @@ fn change(
     status: ModelArtsPoolStatus,
     intended: &Intended,
 ) -> Option<Change> {
+    let news = mirror.map_or_else(Vec::new, |mirror| transitions(mirror, &status));
     let action = match mirror {
         None => Action::Create(pool_name.to_owned(), Box::new(status)),
         Some(mirror) => {
             let version = mirror.version();
-            let status = (mirror.status != intended.status).then(|| Box::new(status));
+            let status = (!mirror.shows(intended.status)).then(|| Box::new(status));
             match status {
                 status if mirror.identity != intended.identity => Action::Restamp(version, status),
                 Some(status) => Action::Status(version, status),
@@ -253,6 +258,7 @@ fn change(
     Some(Change {
         name: name.to_owned(),
         action,
+        news,
     })
 }
 
@@ -332,15 +338,16 @@ fn prune(
         let keep = policy.prune.policy == PrunePolicy::Retain || (blocked && !expected(mirror));
         let said = mirror
             .mark("Ready")
-            .is_some_and(|it| it.reason == Why::NotListed.reason());
+            .is_some_and(|it| it.reason == "NotListed");
         let action = match keep {
             false => Action::Delete(mirror.version()),
-            true if !said => Action::Unknown(mirror.version(), Why::NotListed),
+            true if !said => Action::Unknown(mirror.version(), Why::NotListed(snapshot.taken_at())),
             true => continue,
         };
         plan.changes.push(Change {
             name: name.clone(),
             action,
+            news: Vec::new(),
         });
     }
     if blocked && policy.prune.policy == PrunePolicy::Delete {

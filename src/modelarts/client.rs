@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::endpoint::{Endpoint, Endpoints};
 use super::error::{Answer, classify, http_date};
+use super::guard::Guard;
 use super::snapshot::{ListAnswer, QueryKey, Snapshot, read_page};
 use super::{Class, Credentials, PollError, sign};
 use crate::api::{ListStatus, Query};
@@ -34,6 +35,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Client {
     http: reqwest::Client,
     endpoints: Endpoints,
+    guard: Guard,
     /// Project IDs by access key, region and project name: they never change, so one look-up in
     /// the life of the process is enough.
     projects: Mutex<HashMap<[String; 3], String>>,
@@ -61,6 +63,7 @@ struct ListCall<'a> {
 /// One signed GET.
 struct Get<'a> {
     operation: &'static str,
+    region: &'a str,
     endpoint: &'a Endpoint,
     path: &'a str,
     query: &'a [(&'a str, &'a str)],
@@ -88,6 +91,7 @@ impl Client {
         Ok(Self {
             http,
             endpoints,
+            guard: Guard::default(),
             projects: Mutex::default(),
         })
     }
@@ -165,6 +169,7 @@ impl Client {
             }
             let request = Get {
                 operation: OPERATION,
+                region: &target.region,
                 endpoint,
                 path: &path,
                 query: &query,
@@ -216,6 +221,7 @@ impl Client {
         let query = [("name", name)];
         let mut request = Get {
             operation: OPERATION,
+            region,
             endpoint: &endpoint,
             path: "/v3/projects",
             query: &query,
@@ -244,8 +250,23 @@ impl Client {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Signs, sends and reads one request within its time-out.
+    /// Makes one call when it is its turn.
     async fn get(
+        &self,
+        request: &Get<'_>,
+        credentials: &Credentials,
+    ) -> Result<Vec<u8>, PollError> {
+        let turn = self
+            .guard
+            .turn(request.operation, credentials, request.region);
+        let turn = turn.await?;
+        let answer = self.exchange(request, credentials).await;
+        turn.end(answer.as_ref().err(), Timestamp::now());
+        answer
+    }
+
+    /// Signs, sends and reads one request within its time-out.
+    async fn exchange(
         &self,
         request: &Get<'_>,
         credentials: &Credentials,

@@ -57,9 +57,9 @@ pub enum Class {
 /// Retry-After beyond this is not believed.
 const LONGEST_THROTTLE: Duration = Duration::from_secs(15 * 60);
 
-/// More than five failures in a row lock an access key for five minutes; a minute more than that
-/// is always safe.
-const AFTER_REFUSED_KEY: Duration = Duration::from_secs(6 * 60);
+/// While a key pair is refused, its source looks this often whether the pair has changed. The
+/// cloud is not asked with the same pair again before six minutes are over; see the guard.
+const LOOK_FOR_NEW_KEY: Duration = Duration::from_secs(30);
 
 /// The signature's window is 15 minutes; well below it the date is not what was refused.
 const SUSPICIOUS_SKEW: SignedDuration = SignedDuration::from_mins(10);
@@ -106,12 +106,13 @@ impl Class {
         };
         let jittered = |base: Duration| base.mul_f64(1.0 + 0.25 * spread);
         match self {
-            Self::Authentication | Self::ClockSkew => jittered(AFTER_REFUSED_KEY.max(interval)),
+            Self::Authentication | Self::ClockSkew | Self::CredentialsMissing => {
+                jittered(LOOK_FOR_NEW_KEY.min(interval))
+            }
             Self::Permission => jittered(Duration::from_secs(5 * 60).max(interval)),
             Self::Endpoint | Self::InvalidRequest | Self::InvalidSpec => {
                 jittered(Duration::from_secs(5 * 60).max(interval))
             }
-            Self::CredentialsMissing => interval,
             Self::Throttled(Some(wish)) => wish.min(LONGEST_THROTTLE).max(Duration::from_secs(1)),
             Self::Throttled(None) => jittered(doubled(60, 15 * 60)),
             Self::Unreachable | Self::Upstream | Self::Decode => {

@@ -5,6 +5,7 @@ mod client;
 mod credentials;
 mod endpoint;
 mod error;
+mod guard;
 pub mod sign;
 mod snapshot;
 mod wire;

@@ -38,13 +38,14 @@ async fn an_answer_that_is_no_complete_list_changes_nothing_and_pages_nobody_at_
         (json!({"truncateAt": 200}), "DecodeFailed"),
         (json!({"status": 200, "body": html}), "DecodeFailed"),
         (json!({"status": 200, "body": empty_error}), "DecodeFailed"),
-        (json!({"status": 429, "body": "{}"}), "Throttled"),
         (json!({"reset": true}), "UpstreamUnreachable"),
         // Half of the poll works: the default list arrives, the list of failures does not.
         (
             json!({"status": 500, "match": {"query": {"status": "failed"}}}),
             "UpstreamError",
         ),
+        // From here on the key rests, so this one is the last.
+        (json!({"status": 429, "body": "{}"}), "Throttled"),
     ] {
         let name = fault.to_string();
         let (failed, ready) = fail(&world, json!([fault])).await;

@@ -1,0 +1,66 @@
+# `make demo` shows the controller at work, `make test` checks everything; the other targets are the
+# steps they are made of. All outputs are under target/.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test format lint drift build debug controlplane crds clean
+
+# The demo and the tests look for the programs there.
+export CARGO_TARGET_DIR := $(CURDIR)/target
+
+controlplane := target/controlplane/controlplane
+controlplane_sources := $(wildcard tests/controlplane/*.go tests/controlplane/go.* tests/controlplane/*.yaml)
+
+# The same for `lint` as for `controlplane`, so that it finds what that has compiled.
+go := CGO_ENABLED=0 go
+goflags := -trimpath -buildvcs=false
+
+# What `kubectl version` and the API server say they are: the version of k8s.io/kubernetes in go.mod.
+kubernetes := $(shell sed -n 's/^\tk8s.io\/kubernetes v\([0-9.]*\)$$/\1/p' tests/controlplane/go.mod)
+version := k8s.io/component-base/version
+ldflags := -s -w -X $(version).gitVersion=v$(kubernetes) \
+	-X $(version).gitMajor=$(word 1,$(subst ., ,$(kubernetes))) -X $(version).gitMinor=$(word 2,$(subst ., ,$(kubernetes)))
+
+help: ## print this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /make \1\t/p' Makefile | expand -t 20
+
+demo: controlplane debug ## show the controller at work until Ctrl-C; with ONCE=1 it ends by itself
+	tests/demo.sh
+
+test: format controlplane lint drift ## check formatting, lints, that crds/ is up to date, and run every test
+	cargo test --locked --no-fail-fast
+
+format: ## check the formatting
+	cargo fmt --check
+	! gofmt -d tests/controlplane | grep .
+
+lint: ## check the lints; a warning is an error
+	cargo clippy --locked --all-targets -- -D warnings
+	cd tests/controlplane && $(go) vet $(goflags) .
+	bash -n tests/demo.sh
+	bash -n .ci/run
+
+drift: ## check that crds/ is what src/api says
+	rm -rf target/crds
+	mkdir -p target/crds
+	cargo run --locked --quiet -- crd --dir target/crds
+	diff -ru crds target/crds || { echo "crds/ is not what src/api says: run make crds"; exit 1; }
+
+build: ## build the controller and the simulator for use
+	cargo build --locked --release
+
+# The demo's: it takes a third of the time of a release build, and `make test` needs it as well.
+debug: ## build the controller and the simulator as the tests do
+	cargo build --locked
+
+controlplane: $(controlplane) ## build etcd, the API server and kubectl for the tests and the demo
+
+$(controlplane): $(controlplane_sources)
+	@echo "building the control plane from the sources of Kubernetes $(kubernetes) (about 6 minutes the first time)"
+	cd tests/controlplane && $(go) build -v $(goflags) -ldflags="$(ldflags)" -o $(CURDIR)/$@ .
+
+crds: ## write crds/ anew from src/api
+	cargo run --locked --quiet -- crd --dir crds
+
+clean: ## remove all outputs
+	rm -rf target

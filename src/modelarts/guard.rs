@@ -1,0 +1,262 @@
+//! Keeps all sources together from locking an access key or from being throttled.
+//!
+//! More than five failures in a row lock a key for five minutes, for everybody who uses it. So a
+//! refused key pair rests for six minutes, and whatever else happens, such as other Secrets with
+//! the same key or a tool that rewrites a wrong one every minute, no key ever has more than three
+//! failed attempts in six minutes. It never sends anything itself.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use secrecy::ExposeSecret as _;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Notify;
+
+use super::{Class, Credentials, PollError};
+
+/// How long a refused pair rests, and how long a failed attempt counts.
+const REST: SignedDuration = SignedDuration::from_mins(6);
+
+/// Failed attempts, and attempts that may yet fail, of one access key at any time.
+const ATTEMPTS: usize = 3;
+
+/// Between two calls with one key to one region: 20 calls a second are a tenth of what the
+/// gateway grants by default.
+const PACE: Duration = Duration::from_millis(50);
+
+/// What is known of all keys.
+#[derive(Default)]
+pub(super) struct Guard {
+    keys: Mutex<HashMap<String, Arc<Key>>>,
+}
+
+/// One access key.
+#[derive(Default)]
+struct Key {
+    /// Who waits for a turn waits in this line, so that no source is passed over for ever.
+    line: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+    /// Rung whenever an attempt ends.
+    ended: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    in_flight: usize,
+    /// When attempts failed, within the last `REST`.
+    failed: Vec<Timestamp>,
+    /// Pairs of this key that were refused, by a digest of the pair, with when and how.
+    refused: HashMap<[u8; 32], (Timestamp, Class)>,
+    lanes: HashMap<String, Lane>,
+}
+
+/// One key in one region.
+#[derive(Default)]
+struct Lane {
+    throttled_until: Option<Timestamp>,
+    next_call: Option<tokio::time::Instant>,
+}
+
+/// The right to make one call. Its end, however it comes, lets the next one in.
+pub(super) struct Turn {
+    key: Arc<Key>,
+    pair: [u8; 32],
+    region: String,
+}
+
+impl Guard {
+    /// Waits, in the order of asking, until a call with these credentials may be made.
+    ///
+    /// # Errors
+    /// Where it may not be made yet: the pair was refused, or the key throttled, a short while
+    /// ago. The error is of the class that the cloud's own answer had.
+    pub async fn turn(
+        &self,
+        operation: &'static str,
+        credentials: &Credentials,
+        region: &str,
+    ) -> Result<Turn, PollError> {
+        let key = Arc::clone(
+            lock(&self.keys)
+                .entry(credentials.access_key.clone())
+                .or_default(),
+        );
+        let pair = digest(credentials);
+        let place = key.line.lock().await;
+        let start = loop {
+            let ended = key.ended.notified();
+            let admitted = lock(&key.state).admit(operation, &pair, region, Timestamp::now())?;
+            match admitted {
+                Some(start) => break start,
+                None => ended.await,
+            }
+        };
+        drop(place);
+        let turn = Turn {
+            key,
+            pair,
+            region: region.to_owned(),
+        };
+        tokio::time::sleep_until(start).await;
+        Ok(turn)
+    }
+}
+
+impl State {
+    /// The moment at which the call may start, or `None` while too many others are under way.
+    fn admit(
+        &mut self,
+        operation: &'static str,
+        pair: &[u8; 32],
+        region: &str,
+        now: Timestamp,
+    ) -> Result<Option<tokio::time::Instant>, PollError> {
+        let recent = |at: &Timestamp| now.duration_since(*at) < REST;
+        self.failed.retain(recent);
+        self.refused.retain(|_, (at, _)| recent(at));
+        if let Some((_, class)) = self.refused.get(pair) {
+            return Err(not_yet(operation, *class, "this key pair was just refused"));
+        }
+        if self.failed.len() >= ATTEMPTS {
+            let detail = "this access key was refused three times within six minutes";
+            return Err(not_yet(operation, Class::Authentication, detail));
+        }
+        let lane = self.lanes.entry(region.to_owned()).or_default();
+        if let Some(until) = lane.throttled_until.filter(|until| *until > now) {
+            let wish = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+            let class = Class::Throttled(Some(wish));
+            return Err(not_yet(
+                operation,
+                class,
+                "this access key is being throttled",
+            ));
+        }
+        if self.in_flight + self.failed.len() >= ATTEMPTS {
+            return Ok(None);
+        }
+        self.in_flight += 1;
+        let asked = tokio::time::Instant::now();
+        let start = lane.next_call.map_or(asked, |next| next.max(asked));
+        lane.next_call = Some(start + PACE);
+        Ok(Some(start))
+    }
+}
+
+impl Turn {
+    /// Takes in how the call went; `None` is a success.
+    pub fn end(self, failure: Option<&PollError>, now: Timestamp) {
+        let mut state = lock(&self.key.state);
+        match failure.map(|failure| failure.class) {
+            Some(class @ (Class::Authentication | Class::ClockSkew)) => {
+                state.failed.push(now);
+                state.refused.insert(self.pair, (now, class));
+            }
+            Some(class @ Class::Throttled(_)) => {
+                // What the cloud asks of one source it asks of the key.
+                let delay = class.delay(1, Duration::ZERO, 0.0);
+                let lane = state.lanes.entry(self.region.clone()).or_default();
+                lane.throttled_until = now.checked_add(delay).ok();
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        lock(&self.key.state).in_flight -= 1;
+        self.key.ended.notify_waiters();
+    }
+}
+
+fn not_yet(operation: &'static str, class: Class, why: &str) -> PollError {
+    PollError::new(operation, class, format!("{why}; the cloud was not asked"))
+}
+
+/// Tells key pairs apart without keeping them.
+fn digest(credentials: &Credentials) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    digest.update(&credentials.access_key);
+    digest.update([0]);
+    digest.update(credentials.secret_key.expose_secret());
+    if let Some(token) = &credentials.security_token {
+        digest.update([0]);
+        digest.update(token.expose_secret());
+    }
+    digest.finalize().into()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(secret: &str) -> Credentials {
+        Credentials {
+            access_key: "AK".to_owned(),
+            secret_key: secret.to_owned().into(),
+            security_token: None,
+        }
+    }
+
+    fn failure(class: Class) -> PollError {
+        PollError::new("test", class, "")
+    }
+
+    async fn fail(guard: &Guard, secret: &str, class: Class) -> bool {
+        match guard.turn("test", &pair(secret), "r").await {
+            Ok(turn) => {
+                turn.end(Some(&failure(class)), Timestamp::now());
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_pair_rests_and_a_changed_one_is_tried_at_once() {
+        let guard = Guard::default();
+        assert!(fail(&guard, "wrong", Class::Authentication).await);
+        assert!(!fail(&guard, "wrong", Class::Authentication).await);
+        assert!(guard.turn("test", &pair("right"), "r").await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_never_has_more_than_three_failed_attempts_in_six_minutes() {
+        let guard = Guard::default();
+        let mut attempts = 0;
+        for n in 0..10 {
+            attempts += usize::from(fail(&guard, &format!("wrong-{n}"), Class::ClockSkew).await);
+        }
+        assert_eq!(attempts, ATTEMPTS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_under_way_count_like_failed_ones() {
+        let guard = Guard::default();
+        assert!(fail(&guard, "wrong", Class::Authentication).await);
+        let one = guard.turn("test", &pair("a"), "r").await.unwrap();
+        let _two = guard.turn("test", &pair("b"), "r").await.unwrap();
+        let credentials = pair("c");
+        let waiting = guard.turn("test", &credentials, "r");
+        futures::pin_mut!(waiting);
+        assert!(futures::poll!(&mut waiting).is_pending());
+        one.end(None, Timestamp::now());
+        assert!(waiting.await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_throttled_key_rests_in_its_region_alone() {
+        let guard = Guard::default();
+        let wish = Class::Throttled(Some(Duration::from_secs(30)));
+        assert!(fail(&guard, "k", wish).await);
+        let error = guard.turn("test", &pair("k"), "r").await.err().unwrap();
+        assert!(matches!(error.class, Class::Throttled(Some(_))));
+        assert!(guard.turn("test", &pair("k"), "elsewhere").await.is_ok());
+    }
+}
