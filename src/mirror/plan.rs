@@ -347,3 +347,6 @@ fn prune(
         plan.blocked = Some(lost);
     }
 }
+
+#[cfg(test)]
+mod tests;
