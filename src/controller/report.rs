@@ -195,3 +195,6 @@ fn some_of(names: &[String]) -> String {
         shown
     }
 }
+
+#[cfg(test)]
+mod tests;
