@@ -381,15 +381,24 @@ fn an_item_set_aside_keeps_a_mirror_whose_name_is_a_slug() {
 
 #[test]
 fn an_item_without_a_name_freezes_every_count() {
-    let mut source = Source::of(prune(2, 100), &["a", "b"]);
+    let mut source = Source::of(prune(3, 100), &["a", "b"]);
     let nameless = json!([item("a", "Running"), {}]);
     source.poll(&running(&["a"]));
     for _ in 0..3 {
         let plan = source.poll(&nameless);
         assert_eq!(actions(&plan), NOTHING);
-        assert_eq!(plan.set_aside, ["?".to_owned()]);
+        assert_eq!(plan.set_aside, ["?"]);
     }
+    assert_eq!(actions(&source.poll(&running(&["a"]))), NOTHING);
     assert_eq!(actions(&source.poll(&running(&["a"]))), [("b", "delete")]);
+}
+
+#[test]
+fn an_item_without_a_name_holds_back_even_what_a_person_agreed_to() {
+    let mut source = Source::of(prune(1, 30), &["a", "b"]);
+    let lost = source.poll(&json!([])).blocked.unwrap();
+    source.confirmed = Some(lost.confirmation());
+    assert_eq!(actions(&source.poll(&json!([{}]))), NOTHING);
 }
 
 #[test]
