@@ -100,7 +100,9 @@ pub struct ModelArtsPoolStatus {
 }
 
 /// One job type's service state.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    JsonSchema, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct ScopeState {
     /// Train, Infer, Notebook or a newer word.
@@ -155,7 +157,9 @@ pub struct ResourceStates {
 }
 
 /// One counter of nodes.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    JsonSchema, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceCount {
     /// Node flavor.
@@ -176,7 +180,9 @@ pub struct ResourceCount {
 }
 
 /// Nodes in one availability zone.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    JsonSchema, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub struct AzCount {
     /// Zone.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -217,7 +223,9 @@ pub struct Desired {
 }
 
 /// Nodes ordered of one flavor in one node pool.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    JsonSchema, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct DesiredResource {
     /// Node flavor.
@@ -244,7 +252,9 @@ pub struct DesiredResource {
 }
 
 /// Operating system image of nodes.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    JsonSchema, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Os {
     /// Image name.

@@ -221,3 +221,6 @@ fn some_of(names: &[String]) -> String {
         shown
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,10 +41,11 @@ impl Timing {
     pub fn of(source: &ModelArtsPoolSource) -> Result<Self, String> {
         let spec = &source.spec;
         let read = |field: &str, text: &str| {
-            let duration: kube::core::Duration = text
-                .parse()
-                .map_err(|_| format!("{field} is no duration such as 30s or 5m"))?;
-            Ok::<_, String>(Duration::from(duration))
+            let duration = text.parse::<kube::core::Duration>();
+            // A negative one would become positive here.
+            let duration = duration.ok().filter(|it| !it.is_negative());
+            let duration = duration.map(Duration::from);
+            duration.ok_or_else(|| format!("{field} is no duration such as 30s or 5m"))
         };
         let timing = Self {
             interval: read("interval", &spec.interval)?,
@@ -54,7 +55,7 @@ impl Timing {
         if timing.interval < Duration::from_secs(10) {
             return Err("interval must be at least 10s".to_owned());
         }
-        if !(1..=300).contains(&timing.timeout.as_secs()) {
+        if !(Duration::from_secs(1)..=Duration::from_secs(300)).contains(&timing.timeout) {
             return Err("timeout must be between 1s and 5m".to_owned());
         }
         if timing.stale_after < timing.interval {
@@ -173,3 +174,6 @@ fn next_after_restart(
 fn until(at: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(now)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -187,7 +187,7 @@ async fn put_status(
 }
 
 /// The stored status with its data kept and its claims taken back.
-fn unknown(
+pub(super) fn unknown(
     mut status: ModelArtsPoolStatus,
     why: &Why,
     owner: &Owner,

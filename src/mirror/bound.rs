@@ -1,9 +1,11 @@
 //! Keeps what the cloud sends small enough for an object, deterministically, and remembers what
 //! was cut. Also the list of what is never mirrored.
 //!
-//! With every bound reached at once a status stays below 1 MiB; etcd refuses 1.5 MiB.
+//! Whatever the cloud sends, a status stays below 1 MiB; etcd refuses 1.5 MiB.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
 
 /// Bytes of a name, a word or a version.
 const WORD: usize = 128;
@@ -16,14 +18,33 @@ const ENTRIES: usize = 64;
 /// Availability zones of one counter.
 const ZONES: usize = 8;
 
+/// Bytes of text in one status. With every bound above reached at once there would be many times
+/// more; JSON may double what is left by escaping it.
+const ROOM: usize = 256 << 10;
+
 /// What was cut, by the path of the field.
 #[derive(Debug, Default)]
-pub(super) struct Cuts(BTreeSet<&'static str>);
+pub(super) struct Cuts {
+    fields: BTreeSet<&'static str>,
+    /// Bytes of text let through.
+    text: usize,
+}
 
 impl Cuts {
     /// The fields cut, or `None` where nothing was.
     pub fn named(&self) -> Option<String> {
-        (!self.0.is_empty()).then(|| self.0.iter().copied().collect::<Vec<_>>().join(", "))
+        let fields: Vec<&str> = self.fields.iter().copied().collect();
+        (!fields.is_empty()).then(|| fields.join(", "))
+    }
+
+    /// Whether details have to go, because all of them together do not fit.
+    pub fn is_crowded(&self) -> bool {
+        self.text > ROOM
+    }
+
+    /// Remembers that a field was cut.
+    pub fn note(&mut self, field: &'static str) {
+        self.fields.insert(field);
     }
 
     pub fn word(&mut self, field: &'static str, text: &Option<String>) -> Option<String> {
@@ -38,9 +59,10 @@ impl Cuts {
         self.text_of(field, text.as_deref(), TEXT)
     }
 
-    /// The list with every element mapped, sorted and cut. The cloud's order is not stable, so an
-    /// order of our own keeps an unchanged pool unchanged.
-    pub fn list<T, U, K: Ord>(
+    /// The list with every element mapped, sorted and cut, without those that say nothing. The
+    /// cloud's order is not stable, so an order of our own keeps an unchanged pool unchanged: by
+    /// `order` for people to read, then by everything else.
+    pub fn list<T, U: Default + Ord, K: Ord>(
         &mut self,
         field: &'static str,
         items: &[T],
@@ -48,7 +70,8 @@ impl Cuts {
         order: impl Fn(&U) -> K,
     ) -> Vec<U> {
         let mut mapped: Vec<U> = items.iter().map(|item| each(self, item)).collect();
-        mapped.sort_by_key(order);
+        mapped.retain(|it| *it != U::default());
+        mapped.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.cmp(b)));
         self.keep(field, &mut mapped, ENTRIES);
         mapped
     }
@@ -68,9 +91,10 @@ impl Cuts {
         let mut kept = BTreeMap::new();
         for (key, value) in map.iter().filter(|(key, value)| !is_private(key, value)) {
             if kept.len() == ENTRIES || key.len() > NAME {
-                self.0.insert(field);
+                self.note(field);
                 continue;
             }
+            self.text += key.len();
             let value = self.text_of(field, Some(value), TEXT).unwrap_or_default();
             kept.insert(key.clone(), value);
         }
@@ -80,7 +104,7 @@ impl Cuts {
     fn keep<U>(&mut self, field: &'static str, list: &mut Vec<U>, most: usize) {
         if list.len() > most {
             list.truncate(most);
-            self.0.insert(field);
+            self.note(field);
         }
     }
 
@@ -88,12 +112,13 @@ impl Cuts {
     fn text_of(&mut self, field: &'static str, text: Option<&str>, most: usize) -> Option<String> {
         let text = text.filter(|text| !text.is_empty())?;
         if text.len() > most {
-            self.0.insert(field);
+            self.note(field);
         }
         let mut end = most.min(text.len());
         while !text.is_char_boundary(end) {
             end -= 1;
         }
+        self.text += end;
         Some(text[..end].to_owned())
     }
 }
@@ -128,6 +153,24 @@ fn is_private(key: &str, value: &str) -> bool {
             .any(|short| last.eq_ignore_ascii_case(short))
         || last.to_ascii_lowercase().ends_with("key")
         || value.contains("PRIVATE KEY-----")
+        || holds_private(value)
+}
+
+/// Whether text is JSON with such an entry anywhere in it: nested values arrive as JSON text.
+fn holds_private(text: &str) -> bool {
+    fn any(value: &Value) -> bool {
+        match value {
+            Value::Array(elements) => elements.iter().any(any),
+            Value::Object(fields) => fields.iter().any(|(key, value)| {
+                // Tags are written [{"key": …, "value": …}].
+                let private = key != "key" && is_private(key, value.as_str().unwrap_or_default());
+                private || any(value)
+            }),
+            _ => false,
+        }
+    }
+    text.trim_start().starts_with(['{', '['])
+        && serde_json::from_str(text).is_ok_and(|value: Value| any(&value))
 }
 
 #[cfg(test)]

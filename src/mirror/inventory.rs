@@ -89,6 +89,9 @@ struct State {
 struct Entry {
     stored: Option<Arc<Mirror>>,
     intended: Option<Intended>,
+    /// The uid of the object deleted last: an answer to a write of ours may come after the news of
+    /// the deletion, and must not bring the object back.
+    deleted: Option<String>,
 }
 
 impl Fingerprint {
@@ -182,10 +185,11 @@ impl Inventory {
             listing.insert((namespace.clone(), name.clone()));
         }
         let entry = state.entry(&namespace, &name);
-        if entry
-            .stored
-            .as_ref()
-            .is_some_and(|known| mirror.is_older_than(known))
+        if entry.deleted.as_ref() == Some(&mirror.uid)
+            || entry
+                .stored
+                .as_ref()
+                .is_some_and(|known| mirror.is_older_than(known))
         {
             return None;
         }
@@ -208,6 +212,7 @@ impl Inventory {
         let (namespace, name) = key(object);
         let mut state = self.state();
         let entry = state.entry(&namespace, &name);
+        entry.deleted = object.uid();
         // A mirror of that name created since is another object.
         if entry
             .stored
@@ -359,3 +364,6 @@ pub async fn watch(
 fn key(object: &ModelArtsPool) -> (String, String) {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
+
+#[cfg(test)]
+mod tests;

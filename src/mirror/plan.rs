@@ -354,3 +354,6 @@ fn prune(
         plan.blocked = Some(lost);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,10 @@ pub fn project(listed: &Listed, stored: &[Mark], now: Timestamp) -> ModelArtsPoo
         // The list of failed creations says it; its items need not.
         status.phase = Some(health::CREATION_FAILED.to_owned());
     }
-    let summary = summarize(&status);
+    if cuts.is_crowded() {
+        shed(&mut status, &mut cuts);
+    }
+    let summary = summarize(pool, &status);
     let mut facts = health::facts(&status, &summary, listed.creation_failed);
     if let Some(fields) = cuts.named() {
         facts.push(Fact::yes(
@@ -57,6 +60,30 @@ pub fn project(listed: &Listed, stored: &[Mark], now: Timestamp) -> ModelArtsPoo
     status.conditions = conditions(facts, stored, Some(MIRROR_GENERATION), now);
     status.summary = Some(summary);
     status
+}
+
+/// Leaves out what is most and least needed. What stays is bounded by the number of its parts.
+fn shed(status: &mut ModelArtsPoolStatus, cuts: &mut Cuts) {
+    for resource in status.desired.iter_mut().flat_map(|it| &mut it.resources) {
+        resource.azs.clear();
+        resource.extend_params.clear();
+        cuts.note("desired.resources");
+    }
+    let states = status.resources.iter_mut().flat_map(|it| {
+        [
+            ("resources.creating", &mut it.creating),
+            ("resources.available", &mut it.available),
+            ("resources.abnormal", &mut it.abnormal),
+            ("resources.deleting", &mut it.deleting),
+            ("resources.creationFailed", &mut it.creation_failed),
+        ]
+    });
+    for (field, counts) in states {
+        for count in counts {
+            count.azs.clear();
+            cuts.note(field);
+        }
+    }
 }
 
 fn resource_states(cuts: &mut Cuts, pool: &Pool) -> ResourceStates {
@@ -71,7 +98,7 @@ fn resource_states(cuts: &mut Cuts, pool: &Pool) -> ResourceStates {
 }
 
 fn counters(cuts: &mut Cuts, field: &'static str, counters: &[Counter]) -> Vec<ResourceCount> {
-    let mut counts = cuts.list(
+    cuts.list(
         field,
         counters,
         |cuts, counter| ResourceCount {
@@ -82,10 +109,7 @@ fn counters(cuts: &mut Cuts, field: &'static str, counters: &[Counter]) -> Vec<R
             node_pool: cuts.word(field, &counter.node_pool),
         },
         |count| (count.flavor.clone(), count.node_pool.clone(), count.count),
-    );
-    // The cloud sends absent, null, [] and {} for "none"; {} arrives as one empty counter.
-    counts.retain(|count| *count != ResourceCount::default());
-    counts
+    )
 }
 
 fn zones(cuts: &mut Cuts, field: &'static str, azs: &[Az]) -> Vec<AzCount> {
@@ -228,31 +252,17 @@ fn billing(cuts: &mut Cuts, pool: &Pool) -> Option<Billing> {
     Some(billing).filter(|billing| *billing != Billing::default())
 }
 
-fn summarize(status: &ModelArtsPoolStatus) -> Summary {
-    let states = status.resources.clone().unwrap_or_default();
-    let sum = |counts: &[ResourceCount]| {
-        counts.iter().fold(0_i64, |sum, it| {
-            sum.saturating_add(it.count.unwrap_or_default())
-        })
-    };
-    let ordered = status
-        .desired
-        .as_ref()
-        .map_or(&[][..], |desired| &desired.resources);
-    let desired = ordered.iter().fold(0_i64, |sum, it| {
-        sum.saturating_add(it.count.unwrap_or_default())
-    });
-    let available = sum(&states.available);
-    let mut flavors: Vec<&str> = ordered
-        .iter()
-        .filter_map(|it| it.flavor.as_deref())
-        .collect();
+/// Sums are taken of what the cloud sent, before anything was cut.
+fn summarize(pool: &Pool, status: &ModelArtsPoolStatus) -> Summary {
+    let states = &pool.status.resources;
+    let sum = |counts: &[Counter]| total(counts.iter().map(|it| it.count));
+    let (available, ordered) = (sum(&states.available), &pool.spec.resources);
+    let desired = total(ordered.iter().map(|it| it.count));
+    let ordered = status.desired.iter().flat_map(|it| &it.resources);
+    let mut flavors: Vec<&str> = ordered.filter_map(|it| it.flavor.as_deref()).collect();
     if flavors.is_empty() {
-        flavors = states
-            .available
-            .iter()
-            .filter_map(|it| it.flavor.as_deref())
-            .collect();
+        let usable = status.resources.iter().flat_map(|it| &it.available);
+        flavors = usable.filter_map(|it| it.flavor.as_deref()).collect();
     }
     flavors.dedup();
     Summary {
@@ -266,6 +276,11 @@ fn summarize(status: &ModelArtsPoolStatus) -> Summary {
         drivers: driver_words(status),
         scopes: short_list(&scope_words(status)),
     }
+}
+
+fn total(counts: impl Iterator<Item = Option<i64>>) -> i64 {
+    let counts = counts.filter_map(not_negative);
+    counts.fold(0, i64::saturating_add)
 }
 
 fn driver_words(status: &ModelArtsPoolStatus) -> String {
@@ -327,3 +342,6 @@ pub(super) fn incarnation(listed: &Listed) -> (Option<String>, Option<String>) {
         cuts.word("", &resource_id(&listed.pool)),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -476,3 +476,6 @@ fn only_project(body: &[u8], name: &str) -> Result<String, String> {
 fn is_project_id(id: &str) -> bool {
     id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,6 +44,11 @@ impl Endpoint {
         let Some(name) = base.host_str() else {
             bail!("{text:?} names no host");
         };
+        // A forgotten or misspelt placeholder would be part of a host's name.
+        ensure!(
+            !name.contains(['{', '}']),
+            "{text:?} may have no placeholder but {{region}}"
+        );
         let host = match base.port() {
             Some(port) => format!("{name}:{port}"),
             None => name.to_owned(),
@@ -109,5 +114,112 @@ impl Endpoints {
     /// Where the region's name does not fit into a host name.
     pub fn iam(&self, region: &str) -> anyhow::Result<Endpoint> {
         Endpoint::parse(&self.iam_template.replace("{region}", region))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEMPLATE: &str = "https://modelarts.{region}.myhuaweicloud.com";
+
+    #[test]
+    fn the_host_header_has_the_port_unless_it_is_the_schemes_own() {
+        for (url, host) in [
+            ("https://a.example", "a.example"),
+            ("https://a.example/", "a.example"),
+            ("https://a.example:443", "a.example"),
+            ("https://a.example:8443", "a.example:8443"),
+            ("http://a.example:80", "a.example"),
+            ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+            ("https://[::1]:8443", "[::1]:8443"),
+            ("https://A.Example", "a.example"),
+        ] {
+            assert_eq!(Endpoint::parse(url).unwrap().host(), host, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_bare_base_url_is_refused() {
+        for url in [
+            "",
+            "a.example",
+            "ftp://a.example",
+            "file:///etc/passwd",
+            "https://",
+            "https://a.example/v2",
+            "https://a.example?x=1",
+            "https://a.example#x",
+            "https://user@a.example",
+            "https://user:pw@a.example",
+        ] {
+            assert!(Endpoint::parse(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn path_and_query_are_kept_byte_for_byte() {
+        let endpoint = Endpoint::parse("https://a.example:8443").unwrap();
+        let query = "a=%2F%20%27%21~&b=";
+        let url = endpoint.url("/v2/p/pools", query);
+        assert_eq!(
+            url.as_str(),
+            format!("https://a.example:8443/v2/p/pools?{query}")
+        );
+        assert_eq!(
+            endpoint.url("/v2", "").as_str(),
+            "https://a.example:8443/v2"
+        );
+    }
+
+    #[test]
+    fn an_override_serves_its_region_alone() {
+        let other = Endpoint::parse("https://modelarts.eu-de.otc.t-systems.com").unwrap();
+        let overrides = [("eu-de".to_owned(), other.clone())].into();
+        let endpoints = Endpoints::new(TEMPLATE, "https://iam.{region}.example", overrides);
+        let endpoints = endpoints.unwrap();
+        assert_eq!(endpoints.modelarts("eu-de").unwrap(), other);
+        assert_eq!(
+            endpoints.modelarts("cn-north-4").unwrap().to_string(),
+            "https://modelarts.cn-north-4.myhuaweicloud.com"
+        );
+        assert_eq!(
+            endpoints.iam("eu-de").unwrap().to_string(),
+            "https://iam.eu-de.example"
+        );
+    }
+
+    #[test]
+    fn a_region_cannot_lead_to_another_host() {
+        let endpoints = Endpoints::new(TEMPLATE, TEMPLATE, BTreeMap::new()).unwrap();
+        for region in [
+            "evil.example/",
+            "evil.example\\",
+            "evil.example?",
+            "evil.example#",
+            "evil.example:80/",
+            "x@evil.example",
+            "x@evil.example:80/",
+            "/../evil",
+            "cn north",
+            "%",
+        ] {
+            let host = endpoints.modelarts(region).map(|it| it.host().to_owned());
+            assert!(host.is_err(), "{region}: {host:?}");
+        }
+    }
+
+    #[test]
+    fn a_template_that_gives_no_url_ends_the_program_at_its_start() {
+        for (template, iam) in [
+            ("modelarts.{region}.example", TEMPLATE),
+            (TEMPLATE, "iam.{region}.example"),
+            ("https://{zone}.example", TEMPLATE),
+        ] {
+            assert!(
+                Endpoints::new(template, iam, BTreeMap::new()).is_err(),
+                "{template}"
+            );
+        }
     }
 }

@@ -105,6 +105,13 @@ impl Class {
             Duration::from_secs(first.saturating_mul(1 << doublings).min(last))
         };
         let jittered = |base: Duration| base.mul_f64(1.0 + 0.25 * spread);
+        let at_last = |base: Duration| {
+            if failures > 6 {
+                base.max(interval)
+            } else {
+                base
+            }
+        };
         match self {
             Self::Authentication | Self::ClockSkew | Self::CredentialsMissing => {
                 jittered(LOOK_FOR_NEW_KEY.min(interval))
@@ -113,16 +120,11 @@ impl Class {
             Self::Endpoint | Self::InvalidRequest | Self::InvalidSpec => {
                 jittered(Duration::from_secs(5 * 60).max(interval))
             }
-            Self::Throttled(Some(wish)) => wish.min(LONGEST_THROTTLE).max(Duration::from_secs(1)),
-            Self::Throttled(None) => jittered(doubled(60, 15 * 60)),
-            Self::Unreachable | Self::Upstream | Self::Decode => {
-                let base = doubled(1, 60);
-                jittered(if failures > 6 {
-                    base.max(interval)
-                } else {
-                    base
-                })
+            Self::Throttled(Some(wish)) => {
+                at_last(wish.min(LONGEST_THROTTLE).max(Duration::from_secs(1)))
             }
+            Self::Throttled(None) => jittered(at_last(doubled(60, 15 * 60))),
+            Self::Unreachable | Self::Upstream | Self::Decode => jittered(at_last(doubled(1, 60))),
         }
     }
 
@@ -278,13 +280,7 @@ fn read_error(body: &[u8]) -> (Option<String>, Option<String>) {
     };
     let levels = std::iter::once(&top).chain(top.values().filter_map(Value::as_object));
     for level in levels {
-        let pairs = [
-            ("error_code", "error_msg"),
-            ("errorCode", "errorMsg"),
-            ("errorCode", "errorMessage"),
-            ("code", "message"),
-        ];
-        for (code, text) in pairs {
+        for code in ["error_code", "errorCode", "code"] {
             let code = match level.get(code) {
                 Some(Value::String(code)) => code.clone(),
                 Some(Value::Number(code)) => code.to_string(),
@@ -296,8 +292,9 @@ fn read_error(body: &[u8]) -> (Option<String>, Option<String>) {
                 .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
                 .take(64)
                 .collect();
-            let text = level.get(text).and_then(Value::as_str).map(str::to_owned);
-            return (Some(code), text);
+            let texts = ["error_msg", "errorMsg", "errorMessage", "message"];
+            let text = texts.iter().find_map(|text| level.get(*text)?.as_str());
+            return (Some(code), text.map(str::to_owned));
         }
     }
     (None, None)
@@ -320,3 +317,6 @@ pub(super) fn http_date(value: &str) -> Option<Timestamp> {
         .ok()
         .map(|zoned| zoned.timestamp())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! A complete list of pools. It is built only here and only from answers that were all read to
 //! their end, so that a failed or partial poll has no value that could delete or blank anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -112,6 +112,7 @@ impl Snapshot {
         }
         let mut pools: BTreeMap<String, Listed> = BTreeMap::new();
         let mut set_aside = Vec::new();
+        let mut unreadable = BTreeSet::new();
         for ListAnswer { items, of_failed } in answers {
             for item in items {
                 match serde_json::from_str::<Pool>(item.get()) {
@@ -126,14 +127,22 @@ impl Snapshot {
                             _ => drop(pools.insert(name, listed)),
                         }
                     }
-                    Err(error) => set_aside.push(SetAside {
-                        name: wire::name_of(&item),
-                        // The decoder quotes what it met, which is the cloud's untrusted text.
-                        why: wire::clean(&error.to_string()).chars().take(200).collect(),
-                    }),
+                    Err(error) => {
+                        let name = wire::name_of(&item);
+                        if !of_failed {
+                            unreadable.extend(name.clone());
+                        }
+                        set_aside.push(SetAside {
+                            name,
+                            // The decoder quotes what it met, the cloud's untrusted text.
+                            why: wire::clean(&error.to_string()).chars().take(200).collect(),
+                        });
+                    }
                 }
             }
         }
+        // A failed record must not stand in for a pool of its name that is there but unreadable.
+        pools.retain(|name, listed| !(listed.creation_failed && unreadable.contains(name)));
         // A pool that one answer shows well is known, whatever another one says.
         set_aside.retain(|item| {
             item.name
@@ -177,3 +186,40 @@ impl Listed {
         (age(self), !self.creation_failed) >= (age(known), !known.creation_failed)
     }
 }
+
+#[cfg(test)]
+impl Snapshot {
+    /// What the client builds of a default list with these items and of a list of failed
+    /// creations with those.
+    pub(crate) fn of_json(
+        key: QueryKey,
+        default: &serde_json::Value,
+        failed: &serde_json::Value,
+    ) -> Self {
+        let answer = |items: &serde_json::Value, of_failed| {
+            let body = serde_json::json!({"kind": "PoolList", "items": items}).to_string();
+            let (items, _) = read_page("list pools", body.as_bytes()).unwrap();
+            ListAnswer { items, of_failed }
+        };
+        let answers = vec![answer(default, false), answer(failed, true)];
+        Self::complete(key, answers, Timestamp::UNIX_EPOCH).unwrap()
+    }
+}
+
+#[cfg(test)]
+impl QueryKey {
+    /// The key of the default query.
+    pub(crate) fn example() -> Self {
+        Self {
+            region: "cn-north-4".to_owned(),
+            project_id: "0123456789abcdef0123456789abcdef".to_owned(),
+            workspace_ids: vec!["0".to_owned()],
+            label_selector: String::new(),
+            statuses: vec!["created", "creating", "failed"],
+            access_key: "AKFAKE".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

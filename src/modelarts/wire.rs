@@ -9,11 +9,12 @@
 #![allow(missing_docs)]
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
-use serde_json::value::RawValue;
-use serde_with::{DefaultOnNull, DeserializeAs, OneOrMany, serde_as};
+use serde_json::value::{RawValue, Value};
+use serde_with::{DefaultOnNull, DeserializeAs, serde_as};
 
 /// The list envelope. Items stay raw so that one bad item cannot lose the others.
 #[derive(Deserialize)]
@@ -79,18 +80,18 @@ pub struct Spec {
     pub kind: Option<String>,
     /// Job types.
     #[serde(default)]
-    #[serde_as(as = "DefaultOnNull<OneOrMany<Text>>")]
+    #[serde_as(as = "Many<Text>")]
     pub scope: Vec<String>,
     /// Nodes ordered.
     #[serde(default)]
-    #[serde_as(as = "DefaultOnNull<OneOrMany<_>>")]
+    #[serde_as(as = "Many<_>")]
     pub resources: Vec<Resource>,
     /// Network.
     #[serde(default)]
     pub network: Option<Network>,
     /// Job flavors.
     #[serde(default)]
-    #[serde_as(as = "DefaultOnNull<OneOrMany<Text>>")]
+    #[serde_as(as = "Many<Text>")]
     pub job_flavors: Vec<String>,
     /// Drivers ordered.
     #[serde(default)]
@@ -119,7 +120,7 @@ pub struct Resource {
     #[serde_as(as = "Option<Text>")]
     pub node_pool: Option<String>,
     #[serde(default)]
-    #[serde_as(as = "DefaultOnNull<OneOrMany<_>>")]
+    #[serde_as(as = "Many<_>")]
     pub azs: Vec<Az>,
     #[serde(default)]
     #[serde_as(as = "DefaultOnNull<TextMap>")]
@@ -202,7 +203,7 @@ pub struct Status {
     #[serde(default, deserialize_with = "null_as_default")]
     pub resources: Resources,
     #[serde(default)]
-    #[serde_as(as = "DefaultOnNull<OneOrMany<_>>")]
+    #[serde_as(as = "Many<_>")]
     pub scope: Vec<Scope>,
     #[serde(default)]
     pub driver: Option<Drivers>,
@@ -220,19 +221,19 @@ pub struct Status {
 #[serde(rename_all = "camelCase")]
 pub struct Resources {
     #[serde(default)]
-    #[serde_as(as = "DefaultOnNull<OneOrMany<_>>")]
+    #[serde_as(as = "Many<_>")]
     pub creating: Vec<Counter>,
     #[serde(default)]
-    #[serde_as(as = "DefaultOnNull<OneOrMany<_>>")]
+    #[serde_as(as = "Many<_>")]
     pub available: Vec<Counter>,
     #[serde(default)]
-    #[serde_as(as = "DefaultOnNull<OneOrMany<_>>")]
+    #[serde_as(as = "Many<_>")]
     pub abnormal: Vec<Counter>,
     #[serde(default)]
-    #[serde_as(as = "DefaultOnNull<OneOrMany<_>>")]
+    #[serde_as(as = "Many<_>")]
     pub deleting: Vec<Counter>,
     #[serde(default)]
-    #[serde_as(as = "DefaultOnNull<OneOrMany<_>>")]
+    #[serde_as(as = "Many<_>")]
     pub creation_failed: Vec<Counter>,
 }
 
@@ -251,7 +252,7 @@ pub struct Counter {
     #[serde_as(as = "Option<Whole>")]
     pub max_count: Option<i64>,
     #[serde(default)]
-    #[serde_as(as = "DefaultOnNull<OneOrMany<_>>")]
+    #[serde_as(as = "Many<_>")]
     pub azs: Vec<Az>,
     #[serde(default)]
     #[serde_as(as = "Option<Text>")]
@@ -322,6 +323,10 @@ pub(super) fn clean(text: &str) -> String {
 /// A scalar of any JSON type, read as cleaned text.
 struct Text;
 
+/// A list, or its only element in its place. `null`, `[]` and `{}` are all ways to say "none":
+/// an element of which nothing is set would be counted and shown.
+struct Many<T>(PhantomData<T>);
+
 /// A whole number that may be written as a float or as text. Anything out of range is refused,
 /// never wrapped.
 struct Whole;
@@ -355,6 +360,25 @@ impl<'de> DeserializeAs<'de, String> for Text {
     }
 }
 
+impl<'de, T, U: DeserializeAs<'de, T>> DeserializeAs<'de, Vec<T>> for Many<U> {
+    fn deserialize_as<D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+        let elements = match Value::deserialize(deserializer)? {
+            Value::Array(elements) => elements,
+            one => vec![one],
+        };
+        let says_something = |element: &Value| match element {
+            Value::Null => false,
+            Value::Object(fields) => !fields.is_empty(),
+            _ => true,
+        };
+        elements
+            .into_iter()
+            .filter(says_something)
+            .map(|element| U::deserialize_as(element).map_err(D::Error::custom))
+            .collect()
+    }
+}
+
 impl<'de> DeserializeAs<'de, i64> for Whole {
     fn deserialize_as<D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
         // 2^53: beyond it a float no longer names one whole number.
@@ -378,13 +402,13 @@ impl<'de> DeserializeAs<'de, BTreeMap<String, String>> for TextMap {
     fn deserialize_as<D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<BTreeMap<String, String>, D::Error> {
-        let map = BTreeMap::<String, serde_json::Value>::deserialize(deserializer)?;
+        let map = BTreeMap::<String, Value>::deserialize(deserializer)?;
         Ok(map
             .into_iter()
             .filter_map(|(key, value)| {
                 let value = match value {
-                    serde_json::Value::Null => return None,
-                    serde_json::Value::String(text) => clean(&text),
+                    Value::Null => return None,
+                    Value::String(text) => clean(&text),
                     other => clean(&other.to_string()),
                 };
                 Some((clean(&key), value))
@@ -424,3 +448,6 @@ impl Scalar {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
