@@ -202,6 +202,8 @@ async fn reconcile(
     Ok(match next(&memory).0 {
         Step::Wait(delay) => Action::requeue(delay),
         Step::WaitForChange | Step::Leave => Action::await_change(),
+        // It has to be done again because the API server refused a part of it.
+        again if again == step => Action::requeue(soon()),
         Step::Poll | Step::Suspend | Step::GoStale => Action::requeue(Duration::ZERO),
     })
 }
@@ -212,7 +214,12 @@ fn after_error(
     _: Arc<Context>,
 ) -> Action {
     warn!(source = %source.name_any(), error = chain(error), "reconcile");
-    Action::requeue(Duration::from_secs(5).mul_f64(1.0 + fastrand::f64()))
+    Action::requeue(soon())
+}
+
+/// When to try the API server again.
+fn soon() -> Duration {
+    Duration::from_secs(5).mul_f64(1.0 + fastrand::f64())
 }
 
 impl ReconcileError {
