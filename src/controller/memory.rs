@@ -29,6 +29,8 @@ pub(super) struct Memory {
     pub repairs: u32,
     /// See `repairs`.
     pub repair_after: Option<Timestamp>,
+    /// The last complete snapshot, whether or not every mirror could be written.
+    pub snapshot_at: Option<Timestamp>,
     /// Whether the mirrors were made to say that they are stale.
     pub stale: bool,
     /// The generation for which the status says that the source is suspended.

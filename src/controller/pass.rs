@@ -52,11 +52,13 @@ impl Pass<'_> {
         self.forget_intended();
         warn!(namespace = %self.owner.namespace, source = %self.owner.name, mirrors = changes.len(), "mirrors go stale");
         self.memory.stale = self.apply(changes, &mirrors).await.is_complete();
-        let since = since.map_or_else(|| "it was created".to_owned(), |at| format!("{at:.0}"));
-        let note = format!(
-            "there was no complete list since {since}; the mirrors no longer claim to be current"
-        );
-        self.tell(vec![News::warning("Stale", note)]).await;
+        if self.memory.stale {
+            let since = since.map_or_else(|| "it was created".to_owned(), |at| format!("{at:.0}"));
+            let note = format!(
+                "there was no complete list since {since}; the mirrors no longer claim to be current"
+            );
+            self.tell(vec![News::warning("Stale", note)]).await;
+        }
         if self.source.spec.suspend {
             return Ok(());
         }
@@ -69,6 +71,7 @@ impl Pass<'_> {
         timing: Result<Timing, String>,
         drifted: bool,
     ) -> Result<(), ReconcileError> {
+        let before = self.memory.clone();
         self.memory.suspended_at = None;
         self.memory.generation = self.source.metadata.generation;
         self.memory.requested_at =
@@ -84,7 +87,14 @@ impl Pass<'_> {
         match self.snapshot(timing).await {
             Ok((snapshot, endpoint)) => self.mirror(&snapshot, endpoint, timing, drifted).await,
             Err(NoSnapshot::Cloud(error)) => self.failed(&error, timing.interval).await,
-            Err(NoSnapshot::Cluster(error)) => Err(error),
+            Err(NoSnapshot::Cluster(error)) => {
+                // The cloud was not asked, so whatever a person wanted is still to be done.
+                *self.memory = Memory {
+                    stale: self.memory.stale,
+                    ..before
+                };
+                Err(error)
+            }
         }
     }
 
@@ -154,13 +164,15 @@ impl Pass<'_> {
         let after = Duration::from_secs(1 << self.memory.repairs.min(12)).min(timing.interval);
         self.memory.repair_after = later(now, after);
 
+        self.memory.snapshot_at = Some(snapshot.taken_at());
+        self.memory.stale = false;
+        self.memory.failure = None;
+        self.memory.absences = Some(plan.absences.clone());
         let stored = self.status();
         if outcome.is_complete() {
             self.memory.failures = 0;
-            self.memory.failure = None;
-            self.memory.stale = false;
-            self.memory.next_poll =
-                later(now, timing.interval.mul_f64(1.0 + 0.05 * fastrand::f64()));
+            let spread = 1.0 + schedule::JITTER * fastrand::f64();
+            self.memory.next_poll = later(now, timing.interval.mul_f64(spread));
             let synced = report::Synced {
                 plan: &plan,
                 project_id: &snapshot.key().project_id,
@@ -168,7 +180,6 @@ impl Pass<'_> {
                 taken_at: snapshot.taken_at(),
             };
             let status = report::synced(&self.before(&stored), &synced);
-            self.memory.absences = Some(plan.absences);
             return self.write(status).await;
         }
         // The plan is made anew soon: a conflict brings the other's version through the watch.

@@ -93,7 +93,7 @@ pub(super) fn step(
     let due = memory
         .next_poll
         .or_else(|| next_after_restart(source, timing?, now));
-    let Some(due) = due.filter(|due| *due > now) else {
+    let Some(due) = due.filter(|due| *due > now && !is_absurd(*due, timing, now)) else {
         return Step::Poll;
     };
     if stale {
@@ -114,7 +114,8 @@ pub(super) fn step(
 }
 
 /// When the mirrors stop being believed: `staleAfter` after the last complete snapshot, or after
-/// the source's creation where there was none.
+/// the source's creation where there was none. A `staleAfter` close to `interval` leaves room for
+/// the jitter and for one answer, so that a healthy source is never stale between two polls.
 pub(super) fn stale_at(
     source: &ModelArtsPoolSource,
     memory: &Memory,
@@ -122,13 +123,20 @@ pub(super) fn stale_at(
 ) -> Option<Timestamp> {
     let since = last_sync(source, memory)
         .or_else(|| Some(source.metadata.creation_timestamp.as_ref()?.0))?;
-    since.checked_add(timing.stale_after).ok()
+    let between_polls = timing.interval.mul_f64(1.0 + JITTER) + Duration::from_secs(5);
+    since
+        .checked_add(timing.stale_after.max(between_polls))
+        .ok()
 }
 
-/// The last complete snapshot that the mirrors agreed with, across restarts.
+/// The part of an interval by which a poll may come later, so that sources spread.
+pub(super) const JITTER: f64 = 0.05;
+
+/// The last complete snapshot, across restarts.
 pub(super) fn last_sync(source: &ModelArtsPoolSource, memory: &Memory) -> Option<Timestamp> {
-    let status = memory.status.as_ref().or(source.status.as_ref())?;
-    Some(status.last_sync_time.as_ref()?.0)
+    let status = memory.status.as_ref().or(source.status.as_ref());
+    let said = status.and_then(|it| Some(it.last_sync_time.as_ref()?.0));
+    said.max(memory.snapshot_at)
 }
 
 /// The value of an annotation of the source.
@@ -169,6 +177,12 @@ fn next_after_restart(
     let last = status.last_sync_time.as_ref()?.0.min(now);
     let next = last.checked_add(timing.interval).ok()?;
     (!failing).then_some(next)
+}
+
+/// Later than any delay leads to: the clock was set back.
+fn is_absurd(due: Timestamp, timing: Option<Timing>, now: Timestamp) -> bool {
+    let interval = timing.map_or(Duration::ZERO, |timing| timing.interval);
+    until(due, now) > interval.max(Duration::from_secs(15 * 60)).mul_f64(1.5)
 }
 
 fn until(at: Timestamp, now: Timestamp) -> Duration {

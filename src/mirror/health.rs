@@ -57,7 +57,7 @@ pub(super) fn facts(
             "the cloud is working on the pool",
         ));
     }
-    facts.push(capacity(summary));
+    facts.push(capacity(status, summary));
     facts.extend(scopes(status, frozen));
     facts
 }
@@ -150,8 +150,16 @@ fn progress(status: &ModelArtsPoolStatus, summary: &Summary) -> Option<&'static 
     }
 }
 
-fn capacity(summary: &Summary) -> Fact {
-    if summary.abnormal > 0 {
+fn capacity(status: &ModelArtsPoolStatus, summary: &Summary) -> Fact {
+    // A logical pool borrows nodes of its parent, and the cloud leaves its counters blank.
+    let kind = status.desired.as_ref().and_then(|it| it.kind.as_deref());
+    if kind == Some("Logical") && status.resources.is_none() {
+        Fact::unknown(
+            "CapacityHealthy",
+            "NotReported",
+            "the cloud does not report the nodes of this logical pool; see its parent",
+        )
+    } else if summary.abnormal > 0 {
         Fact::no(
             "CapacityHealthy",
             "AbnormalNodes",
