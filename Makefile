@@ -40,10 +40,10 @@ lint: ## check the lints; a warning is an error
 	bash -n tests/demo.sh
 	bash -n .ci/run
 
-drift: ## check that crds/ is what src/api says
+drift: debug ## check that crds/ is what src/api says
 	rm -rf target/crds
 	mkdir -p target/crds
-	cargo run --locked --quiet -- crd --dir target/crds
+	target/debug/modelarts-pool-controller crd --dir target/crds
 	diff -ru crds target/crds || { echo "crds/ is not what src/api says: run make crds"; exit 1; }
 
 build: ## build the controller and the simulator for use
@@ -59,8 +59,8 @@ $(controlplane): $(controlplane_sources)
 	@echo "building the control plane from the sources of Kubernetes $(kubernetes) (about 6 minutes the first time)"
 	cd tests/controlplane && $(go) build -v $(goflags) -ldflags="$(ldflags)" -o $(CURDIR)/$@ .
 
-crds: ## write crds/ anew from src/api
-	cargo run --locked --quiet -- crd --dir crds
+crds: debug ## write crds/ anew from src/api
+	target/debug/modelarts-pool-controller crd --dir crds
 
 clean: ## remove all outputs
 	rm -rf target

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::api::{ListStatus, Query};
-use crate::modelarts::{Credentials, Endpoint, Endpoints};
+use crate::modelarts::{Client, Credentials, Endpoint, Endpoints, ca_bundle};
 
 /// Mirrors Huawei Cloud ModelArts resource pools into Kubernetes objects.
 ///
@@ -23,6 +23,8 @@ pub struct Cli {
     run: RunArgs,
     #[command(flatten)]
     cloud: CloudArgs,
+    #[command(flatten)]
+    reach: ReachArgs,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -100,6 +102,17 @@ struct CloudArgs {
 }
 
 #[derive(Debug, Args)]
+struct ReachArgs {
+    /// A file of PEM certificates to believe besides the system's, for private clouds
+    #[arg(long, env = "CA_BUNDLE", value_name = "FILE", global = true)]
+    ca_bundle: Option<PathBuf>,
+    /// Let endpoints made from a template lead to private addresses, for clouds inside a network;
+    /// endpoints set with --endpoint always may
+    #[arg(long, env = "ALLOW_PRIVATE_ENDPOINTS", global = true)]
+    allow_private_endpoints: bool,
+}
+
+#[derive(Debug, Args)]
 struct LogArgs {
     /// What to log, such as info, debug or info,modelarts_pool_controller=trace
     #[arg(
@@ -158,16 +171,16 @@ pub struct Run {
     pub namespace: Option<String>,
     /// Where to look for sources; everywhere, if empty.
     pub watch_namespaces: BTreeSet<String>,
-    /// Endpoints of all regions.
-    pub endpoints: Endpoints,
+    /// The cloud, with its endpoints.
+    pub cloud: Client,
     /// The controller's own credentials, where there are any.
     pub ambient: Option<Credentials>,
 }
 
 /// Checked configuration of `list`.
 pub struct List {
-    /// Endpoints of all regions.
-    pub endpoints: Endpoints,
+    /// The cloud, with its endpoints.
+    pub cloud: Client,
     /// Credentials from the environment.
     pub credentials: Credentials,
     /// The region's ID.
@@ -235,6 +248,13 @@ impl Cli {
             self.cloud.endpoints.into_iter().collect::<BTreeMap<_, _>>(),
         )
         .context("--endpoint-template or --iam-endpoint-template")?;
+        let endpoints = if self.reach.allow_private_endpoints {
+            endpoints.allowing_private()
+        } else {
+            endpoints
+        };
+        let certificates = self.reach.ca_bundle.as_deref().map(ca_bundle).transpose()?;
+        let cloud = Client::new(endpoints, &certificates.unwrap_or_default())?;
         // The only place that reads the credentials' variables.
         #[allow(clippy::disallowed_methods)]
         let ambient = Credentials::from_environment(|name| std::env::var(name).ok())?;
@@ -242,28 +262,24 @@ impl Cli {
             None | Some(Command::Run) => Ok(Task::Run(Run {
                 namespace: self.run.namespace,
                 watch_namespaces: self.run.watch_namespaces.into_iter().collect(),
-                endpoints,
+                cloud,
                 ambient,
             })),
             Some(Command::Crd { dir }) => Ok(Task::Crd(dir)),
-            Some(Command::List(list)) => Ok(Task::List(list.checked(endpoints, ambient)?)),
+            Some(Command::List(list)) => Ok(Task::List(list.checked(cloud, ambient)?)),
         }
     }
 }
 
 impl ListArgs {
-    fn checked(
-        self,
-        endpoints: Endpoints,
-        credentials: Option<Credentials>,
-    ) -> anyhow::Result<List> {
+    fn checked(self, cloud: Client, credentials: Option<Credentials>) -> anyhow::Result<List> {
         let status = |status: &Status| match status {
             Status::Created => ListStatus::Created,
             Status::Creating => ListStatus::Creating,
             Status::Failed => ListStatus::Failed,
         };
         Ok(List {
-            endpoints,
+            cloud,
             credentials: credentials.context(
                 "no credentials: set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK in the environment",
             )?,

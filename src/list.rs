@@ -14,7 +14,7 @@ use tracing::warn;
 use crate::api::{ModelArtsPool, ModelArtsPoolSpec, SourceRef};
 use crate::args::{List, Output};
 use crate::mirror::{object_names, project};
-use crate::modelarts::{Client, PollError, Snapshot, Target};
+use crate::modelarts::{PollError, Snapshot, Target};
 
 /// Some items of the list could not be read.
 const PARTIAL: u8 = 3;
@@ -28,7 +28,7 @@ const INCOMPLETE: u8 = 5;
 /// # Errors
 /// Where the output cannot be written. A failed poll is an exit status with its reason on stderr.
 pub async fn list(config: List) -> anyhow::Result<ExitCode> {
-    let snapshot = match poll(&config).await? {
+    let snapshot = match poll(&config).await {
         Ok(snapshot) => snapshot,
         Err(error) => {
             let code = if error.class.needs_a_person() {
@@ -60,18 +60,15 @@ pub async fn list(config: List) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(PARTIAL))
 }
 
-async fn poll(config: &List) -> anyhow::Result<Result<Snapshot, PollError>> {
-    let client = Client::new(config.endpoints.clone())?;
+async fn poll(config: &List) -> Result<Snapshot, PollError> {
+    let client = &config.cloud;
     let credentials = &config.credentials;
     let project_id = match &config.project_id {
         Some(id) => id.clone(),
         None => {
             let name = &config.project_name;
             let found = client.project_id(&config.region, name, config.timeout, credentials);
-            match found.await {
-                Ok(id) => id,
-                Err(error) => return Ok(Err(error)),
-            }
+            found.await?
         }
     };
     let target = Target {
@@ -80,7 +77,7 @@ async fn poll(config: &List) -> anyhow::Result<Result<Snapshot, PollError>> {
         query: config.query.clone(),
         timeout: config.timeout,
     };
-    Ok(client.poll(&target, credentials).await)
+    client.poll(&target, credentials).await
 }
 
 /// The mirrors as objects, without what only a cluster can give them.

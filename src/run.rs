@@ -12,9 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::args;
 use crate::controller::{self, Context};
 use crate::mirror::{self, Inventory};
-use crate::{args, modelarts};
 
 /// After a signal, running reconciles have this long to finish.
 const SHUTDOWN: Duration = Duration::from_secs(10);
@@ -38,7 +38,7 @@ pub async fn run(config: args::Run) -> anyhow::Result<()> {
         .namespace
         .unwrap_or_else(|| kubernetes.default_namespace.clone());
     let client = Client::try_from(kubernetes).context("set up the Kubernetes client")?;
-    let cloud = Arc::new(modelarts::Client::new(config.endpoints)?);
+    let cloud = Arc::new(config.cloud);
     let cancel = CancellationToken::new();
     info!(version = env!("CARGO_PKG_VERSION"), namespace, "starting");
 

@@ -3,12 +3,14 @@
 //! Never retries and never decides when to ask again; that is the source's business.
 
 use std::collections::{BTreeSet, HashMap};
+use std::error::Error as _;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use k8s_openapi::jiff::Timestamp;
 use percent_encoding::utf8_percent_encode;
+use reqwest::Certificate;
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -16,6 +18,7 @@ use serde::Deserialize;
 use super::endpoint::{Endpoint, Endpoints};
 use super::error::{Answer, classify, http_date};
 use super::guard::Guard;
+use super::reach::{PrivateAddress, PublicOnly, Reach};
 use super::snapshot::{ListAnswer, QueryKey, Snapshot, read_page};
 use super::{Class, Credentials, PollError, sign};
 use crate::api::{ListStatus, Query};
@@ -33,7 +36,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The HTTP side of the cloud.
 pub struct Client {
-    http: reqwest::Client,
+    /// For endpoints that the administrator named.
+    anywhere: reqwest::Client,
+    /// For endpoints whose names a region is part of.
+    public: reqwest::Client,
     endpoints: Endpoints,
     guard: Guard,
     /// Project IDs by access key, region and project name: they never change, so one look-up in
@@ -72,24 +78,28 @@ struct Get<'a> {
 }
 
 impl Client {
-    /// A client that follows no redirect: a redirect would carry the signature elsewhere.
-    /// Proxies are taken from the standard environment variables.
+    /// A client that follows no redirect: a redirect would carry the signature elsewhere. It
+    /// believes `certificates` besides the system's. Proxies are taken from the standard
+    /// environment variables.
     ///
     /// # Errors
     /// Where TLS cannot be set up.
-    pub fn new(endpoints: Endpoints) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder()
-            .user_agent(concat!(
-                env!("CARGO_PKG_NAME"),
-                "/",
-                env!("CARGO_PKG_VERSION")
-            ))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .build()
-            .context("set up the HTTP client")?;
+    pub fn new(endpoints: Endpoints, certificates: &[Certificate]) -> anyhow::Result<Self> {
+        let http = || {
+            reqwest::Client::builder()
+                .user_agent(concat!(
+                    env!("CARGO_PKG_NAME"),
+                    "/",
+                    env!("CARGO_PKG_VERSION")
+                ))
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(CONNECT_TIMEOUT)
+                .tls_certs_merge(certificates.iter().cloned())
+        };
+        let build = |http: reqwest::ClientBuilder| http.build().context("set up the HTTP client");
         Ok(Self {
-            http,
+            anywhere: build(http())?,
+            public: build(http().dns_resolver(PublicOnly))?,
             endpoints,
             guard: Guard::default(),
             projects: Mutex::default(),
@@ -273,8 +283,11 @@ impl Client {
     ) -> Result<Vec<u8>, PollError> {
         let operation = request.operation;
         let (url, headers) = signed(request, credentials, Timestamp::now());
-        let sent = self
-            .http
+        let http = match request.endpoint.reach() {
+            Reach::Anywhere => &self.anywhere,
+            Reach::Public => &self.public,
+        };
+        let sent = http
             .get(url)
             .headers(headers)
             .timeout(request.timeout)
@@ -414,14 +427,17 @@ fn signed(
 }
 
 fn unreachable(operation: &'static str, error: reqwest::Error) -> PollError {
-    let what = if error.is_timeout() {
-        "no answer in time"
+    let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    let (class, what) = if causes.any(|cause| cause.is::<PrivateAddress>()) {
+        (Class::Endpoint, "the endpoint is refused")
+    } else if error.is_timeout() {
+        (Class::Unreachable, "no answer in time")
     } else if error.is_connect() {
-        "no connection"
+        (Class::Unreachable, "no connection")
     } else {
-        "the exchange failed"
+        (Class::Unreachable, "the exchange failed")
     };
-    PollError::new(operation, Class::Unreachable, what).caused_by(error.without_url())
+    PollError::new(operation, class, what).caused_by(error.without_url())
 }
 
 /// A body that ends before its time is no complete list; one that only stalls may come next time.

@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, bail, ensure};
 use reqwest::Url;
 
+use super::Reach;
+
 /// A base URL that requests are built on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     base: Url,
     /// What the `Host` header says: with the port, unless it is the scheme's own.
     host: String,
+    reach: Reach,
 }
 
 /// The endpoints of all regions.
@@ -20,6 +23,7 @@ pub struct Endpoints {
     template: String,
     iam_template: String,
     overrides: BTreeMap<String, Endpoint>,
+    templated: Reach,
 }
 
 impl Endpoint {
@@ -53,7 +57,16 @@ impl Endpoint {
             Some(port) => format!("{name}:{port}"),
             None => name.to_owned(),
         };
-        Ok(Self { base, host })
+        Ok(Self {
+            base,
+            host,
+            reach: Reach::Anywhere,
+        })
+    }
+
+    /// Where the host's name may lead. The administrator's own names may lead anywhere.
+    pub fn reach(&self) -> Reach {
+        self.reach
     }
 
     /// What the `Host` header says.
@@ -94,7 +107,17 @@ impl Endpoints {
             template: template.to_owned(),
             iam_template: iam_template.to_owned(),
             overrides,
+            templated: Reach::Public,
         })
+    }
+
+    /// The same endpoints, whose names may lead to private addresses even where a region's name is
+    /// part of them.
+    pub fn allowing_private(self) -> Self {
+        Self {
+            templated: Reach::Anywhere,
+            ..self
+        }
     }
 
     /// The ModelArts endpoint of a region.
@@ -104,7 +127,7 @@ impl Endpoints {
     pub fn modelarts(&self, region: &str) -> anyhow::Result<Endpoint> {
         match self.overrides.get(region) {
             Some(endpoint) => Ok(endpoint.clone()),
-            None => Endpoint::parse(&self.template.replace("{region}", region)),
+            None => self.filled(&self.template, region),
         }
     }
 
@@ -113,7 +136,17 @@ impl Endpoints {
     /// # Errors
     /// Where the region's name does not fit into a host name.
     pub fn iam(&self, region: &str) -> anyhow::Result<Endpoint> {
-        Endpoint::parse(&self.iam_template.replace("{region}", region))
+        self.filled(&self.iam_template, region)
+    }
+
+    fn filled(&self, template: &str, region: &str) -> anyhow::Result<Endpoint> {
+        let endpoint = Endpoint::parse(&template.replace("{region}", region))?;
+        let reach = if template.contains("{region}") {
+            self.templated
+        } else {
+            Reach::Anywhere
+        };
+        Ok(Endpoint { reach, ..endpoint })
     }
 }
 

@@ -20,4 +20,5 @@ mod mirrors_field_for_field;
 mod prunes_shyly;
 mod refuses_bad_specs;
 mod repairs;
+mod trusts_only_what_it_is_told;
 mod writes_only_changes;

@@ -11,7 +11,7 @@ use crate::modelarts::Listed;
 const PROJECT: &str = "0123456789abcdef0123456789abcdef";
 
 fn client_of(url: &str) -> Client {
-    Client::new(Endpoints::new(url, url, [].into()).unwrap()).unwrap()
+    Client::new(Endpoints::new(url, url, [].into()).unwrap(), &[]).unwrap()
 }
 
 fn credentials() -> Credentials {

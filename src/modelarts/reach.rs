@@ -1,0 +1,144 @@
+//! How far a request may go: which certificates are believed, and which addresses a name may
+//! lead to.
+//!
+//! A region is a tenant's choice and becomes part of a host name where the administrator wrote a
+//! template, so such a name must not lead into the cluster or to the node's metadata service.
+//! The check is made for every connection, so a name that changes its mind gains nothing.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use anyhow::Context as _;
+use reqwest::Certificate;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+/// Where names made from a template may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// To public addresses alone.
+    Public,
+    /// Anywhere, because the administrator said so.
+    Anywhere,
+}
+
+/// Resolves names like the system does, and refuses private addresses.
+pub(super) struct PublicOnly;
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the name leads to a private address; name the endpoint with --endpoint, or allow it with --allow-private-endpoints"
+)]
+pub(super) struct PrivateAddress;
+
+/// Reads the certificates of a private authority.
+///
+/// # Errors
+/// Where the file cannot be read or holds no certificate.
+pub fn ca_bundle(file: &Path) -> anyhow::Result<Vec<Certificate>> {
+    let shown = file.display();
+    let pem = std::fs::read(file).with_context(|| format!("--ca-bundle: read {shown}"))?;
+    let certificates = Certificate::from_pem_bundle(&pem)
+        .with_context(|| format!("--ca-bundle: {shown} is not PEM"))?;
+    anyhow::ensure!(
+        !certificates.is_empty(),
+        "--ca-bundle: {shown} holds no certificate"
+    );
+    Ok(certificates)
+}
+
+/// Whether an address is reachable from everywhere. 100.64.0.0/10 counts as public, because the
+/// cloud serves its own endpoints from there to machines inside it.
+pub(super) fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            !(v4.is_loopback()
+                || v4.is_private()
+                || v4.is_link_local()
+                || v4.is_unspecified()
+                || v4.is_broadcast()
+                || v4.is_multicast()
+                || v4.octets()[0] == 0)
+        }
+        IpAddr::V6(v6) => match embedded_v4(v6) {
+            Some(v4) => is_public(v4),
+            None => {
+                !(v6.is_loopback()
+                    || v6.is_unspecified()
+                    || v6.is_multicast()
+                    || v6.is_unique_local()
+                    || v6.is_unicast_link_local())
+            }
+        },
+    }
+}
+
+/// The IPv4 address that a mapped or a NAT64 address stands for.
+fn embedded_v4(v6: Ipv6Addr) -> Option<IpAddr> {
+    if let Some(v4) = v6.to_ipv4_mapped() {
+        return Some(v4.into());
+    }
+    let [a, b, ..] = v6.segments();
+    let [.., w, x, y, z] = v6.octets();
+    ((a, b) == (0x64, 0xff9b)).then(|| IpAddr::from([w, x, y, z]))
+}
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            // One private address among several is enough to distrust the name.
+            if found.iter().all(|address| is_public(address.ip())) {
+                let addresses: Addrs = Box::new(found.into_iter());
+                Ok(addresses)
+            } else {
+                Err(PrivateAddress.into())
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_link_local_and_embedded_addresses_are_not_public() {
+        for address in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "224.0.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a9fe:a9fe",
+        ] {
+            assert!(!is_public(address.parse().unwrap()), "{address}");
+        }
+        for address in ["8.8.8.8", "100.125.1.1", "2001:db8::1", "::ffff:8.8.8.8"] {
+            assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_this_machine_is_refused() {
+        let http = reqwest::Client::builder()
+            .dns_resolver(PublicOnly)
+            .no_proxy();
+        let error = http
+            .build()
+            .unwrap()
+            .get("http://localhost:1/")
+            .send()
+            .await
+            .unwrap_err();
+        let mut causes = std::iter::successors(std::error::Error::source(&error), |it| it.source());
+        assert!(causes.any(|it| it.is::<PrivateAddress>()), "{error:?}");
+    }
+}
