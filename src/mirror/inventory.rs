@@ -6,14 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures::channel::mpsc::UnboundedSender;
-use futures::{StreamExt as _, pin_mut};
+use kube::ResourceExt as _;
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, ResourceExt as _};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use tracing::{debug, info, warn};
 
 use super::stamp;
 use crate::api::{Mark, ModelArtsPool, ModelArtsPoolSource, marks};
@@ -276,12 +272,13 @@ impl Inventory {
         let _ = self.synced.subscribe().wait_for(|synced| *synced).await;
     }
 
-    fn begin_listing(&self) {
+    /// Begins to take in all mirrors anew.
+    pub(super) fn begin_listing(&self) {
         self.state().listing = Some(BTreeSet::new());
     }
 
     /// Ends a listing: mirrors that it did not show are gone.
-    fn end_listing(&self) -> Vec<ObjectRef<ModelArtsPoolSource>> {
+    pub(super) fn end_listing(&self) -> Vec<ObjectRef<ModelArtsPoolSource>> {
         let mut state = self.state();
         let Some(seen) = state.listing.take() else {
             return Vec::new();
@@ -321,42 +318,6 @@ impl State {
                 .is_some_and(|it| it.stored.is_none() && it.intended.is_none())
         {
             entries.remove(name);
-        }
-    }
-}
-
-/// Feeds the inventory from the watch for as long as it is polled, and wakes the sources whose
-/// mirrors somebody else changed.
-pub async fn watch(
-    pools: Api<ModelArtsPool>,
-    inventory: Arc<Inventory>,
-    wake: UnboundedSender<ObjectRef<ModelArtsPoolSource>>,
-) {
-    let events = watcher(pools, watcher::Config::default()).default_backoff();
-    pin_mut!(events);
-    while let Some(event) = events.next().await {
-        let woken = match event {
-            Ok(watcher::Event::Init) => {
-                inventory.begin_listing();
-                Vec::new()
-            }
-            Ok(watcher::Event::InitDone) => {
-                info!("mirrors listed");
-                inventory.end_listing()
-            }
-            Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => {
-                inventory.observe(&object).into_iter().collect()
-            }
-            Ok(watcher::Event::Delete(object)) => inventory.forget(&object).into_iter().collect(),
-            Err(error) => {
-                warn!(%error, "the watch on ModelArtsPools failed; it is opened again");
-                Vec::new()
-            }
-        };
-        for source in woken {
-            debug!(%source, "a mirror is not what the last plan left");
-            // The receiver ends only with the controller, and then nobody needs waking.
-            let _ = wake.unbounded_send(source);
         }
     }
 }

@@ -10,13 +10,15 @@ mod inventory;
 mod name;
 mod plan;
 mod project;
+mod prune;
 mod stamp;
 mod transition;
+mod watch;
 
-pub use inventory::{Fingerprint, Intended, Inventory, Mirror, Mirrors, watch};
+pub use inventory::{Fingerprint, Intended, Inventory, Mirror, Mirrors};
 pub use name::object_names;
-pub use plan::{
-    Absences, Action, Blocked, Change, Plan, Policy, Tally, Version, Why, plan, plan_stale,
-};
+pub use plan::{Action, Change, Plan, Policy, Tally, Version, Why, plan, plan_stale};
 pub use project::project;
+pub use prune::{Absences, Blocked};
 pub use stamp::{Owner, stamped};
+pub use watch::watch;

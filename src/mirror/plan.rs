@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
 
 use super::inventory::{Fingerprint, Intended, Mirror, Mirrors};
 use super::name::object_names;
 use super::project::{incarnation, project};
+use super::prune::{Absences, Blocked, prune};
 use super::stamp::{Owner, ours, stamped};
 use super::transition::transitions;
-use crate::api::{ModelArtsPoolStatus, News, NodeCounts, Prune, PrunePolicy};
-use crate::modelarts::{QueryKey, Snapshot};
+use crate::api::{ModelArtsPoolStatus, News, NodeCounts, Prune};
+use crate::modelarts::Snapshot;
 
 /// One thing to do to one mirror.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,13 +78,6 @@ pub struct Plan {
     pub blocked: Option<Blocked>,
 }
 
-/// How often in a row complete snapshots under one key have missed each mirror.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Absences {
-    key: QueryKey,
-    missed: BTreeMap<String, i32>,
-}
-
 /// Sums for the source's status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -94,22 +87,6 @@ pub struct Tally {
     pub ready: i64,
     /// Nodes of all of them.
     pub nodes: NodeCounts,
-}
-
-/// Deletions that wait for a person's agreement.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Blocked {
-    /// The mirrors that would go, sorted.
-    pub names: Vec<String>,
-}
-
-impl Blocked {
-    /// The value that agrees to exactly this set.
-    pub fn confirmation(&self) -> String {
-        let hash = Sha256::digest(self.names.join("\n"));
-        let digits: String = hash[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{}-{digits}", self.names.len())
-    }
 }
 
 /// The source's side of a plan.
@@ -136,10 +113,7 @@ pub fn plan(
     let mut plan = Plan {
         changes: Vec::new(),
         intended: BTreeMap::new(),
-        absences: Absences {
-            key: snapshot.key().clone(),
-            missed: BTreeMap::new(),
-        },
+        absences: Absences::none(snapshot.key()),
         tally: Tally::default(),
         contested: Vec::new(),
         set_aside: set_aside(snapshot),
@@ -209,7 +183,7 @@ impl Why {
 }
 
 impl Mirror {
-    fn version(&self) -> Version {
+    pub(super) fn version(&self) -> Version {
         Version {
             uid: self.uid.clone(),
             resource_version: self.resource_version.clone(),
@@ -281,78 +255,6 @@ fn set_aside(snapshot: &Snapshot) -> Vec<String> {
     let names = snapshot.set_aside().iter().map(|it| it.name.as_deref());
     let distinct: BTreeSet<&str> = names.map(|name| name.unwrap_or("?")).collect();
     distinct.into_iter().map(str::to_owned).collect()
-}
-
-/// Counts absences and decides which mirrors go.
-fn prune(
-    plan: &mut Plan,
-    owned: &[(&String, &Arc<Mirror>)],
-    listed: &BTreeSet<&String>,
-    snapshot: &Snapshot,
-    policy: Policy<'_>,
-    previous: Option<&Absences>,
-) {
-    let previous = previous.filter(|it| it.key == *snapshot.key());
-    let before = |name: &String| previous.and_then(|it| it.missed.get(name)).copied();
-    // An item without a readable name may be any of the absent pools: this snapshot cannot tell.
-    let nameless = snapshot.set_aside().iter().any(|it| it.name.is_none());
-    let aside: BTreeSet<&String> = snapshot
-        .set_aside()
-        .iter()
-        .filter_map(|it| it.name.as_ref())
-        .collect();
-    let mut due = Vec::new();
-    for (name, mirror) in owned {
-        if listed.contains(name) || aside.contains(&mirror.pool_name) {
-            continue;
-        }
-        let missed = match before(name).unwrap_or_default() {
-            missed if nameless => missed,
-            missed => missed.saturating_add(1),
-        };
-        plan.absences.missed.insert((*name).clone(), missed);
-        if !nameless && previous.is_some() && missed >= policy.prune.confirmations {
-            due.push((*name, *mirror));
-        }
-    }
-    if due.is_empty() {
-        return;
-    }
-    // A mirror last seen Deleting is expected to go: it counts neither as lost nor as part of
-    // what there was.
-    let expected = |mirror: &Mirror| mirror.phase.as_deref() == Some("Deleting");
-    let whole = owned.iter().filter(|(_, it)| !expected(it)).count();
-    let lost = Blocked {
-        names: due
-            .iter()
-            .filter(|(_, it)| !expected(it))
-            .map(|(name, _)| (*name).clone())
-            .collect(),
-    };
-    let percent = usize::try_from(policy.prune.max_percent).unwrap_or_default();
-    let allowed = (whole * percent / 100).max(1);
-    let too_many = lost.names.len() > allowed || lost.names.len() == whole;
-    let confirmed = policy.confirmed == Some(lost.confirmation().as_str());
-    let blocked = !lost.names.is_empty() && too_many && !confirmed;
-    for (name, mirror) in due {
-        let keep = policy.prune.policy == PrunePolicy::Retain || (blocked && !expected(mirror));
-        let said = mirror
-            .mark("Ready")
-            .is_some_and(|it| it.reason == "NotListed");
-        let action = match keep {
-            false => Action::Delete(mirror.version()),
-            true if !said => Action::Unknown(mirror.version(), Why::NotListed(snapshot.taken_at())),
-            true => continue,
-        };
-        plan.changes.push(Change {
-            name: name.clone(),
-            action,
-            news: Vec::new(),
-        });
-    }
-    if blocked && policy.prune.policy == PrunePolicy::Delete {
-        plan.blocked = Some(lost);
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod credentials;
 mod endpoint;
 mod error;
 mod guard;
+mod loose;
 mod reach;
 pub mod sign;
 mod snapshot;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::loose;
 use super::wire::{self, Pool, PoolList};
 use super::{Class, PollError};
 
@@ -135,7 +136,7 @@ impl Snapshot {
                         set_aside.push(SetAside {
                             name,
                             // The decoder quotes what it met, the cloud's untrusted text.
-                            why: wire::clean(&error.to_string()).chars().take(200).collect(),
+                            why: loose::clean(&error.to_string()).chars().take(200).collect(),
                         });
                     }
                 }

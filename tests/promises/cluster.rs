@@ -100,6 +100,8 @@ impl Cluster {
             .arg("--kubeconfig")
             .arg(self.dir.join("kubeconfig"))
             .args(args)
+            // Its cache would be left behind in the home directory.
+            .env("HOME", &self.dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -91,7 +91,7 @@ async fn an_endpoint_that_does_not_answer_is_said_to_be_unreachable() {
 
 #[tokio::test]
 async fn a_wrong_secret_key_is_an_authentication_failure_until_the_secret_is_right() {
-    let (world, _controller) = mirrored("wrong-key", json!({})).await;
+    let (world, controller) = mirrored("wrong-key", json!({})).await;
     let before = world.mirrors().await;
     world
         .put_secret(&world.namespace, ACCESS_KEY, "wrong")
@@ -113,6 +113,10 @@ async fn a_wrong_secret_key_is_an_authentication_failure_until_the_secret_is_rig
         ("True".into(), "Succeeded".into())
     );
     assert_eq!(condition(&source, "Stalled").0, "");
+    // The failure was logged once, with its reason and without the key.
+    let log = controller.log();
+    assert_eq!(log.matches("poll failed namespace").count(), 1, "{log}");
+    assert!(!log.contains(SECRET_KEY), "{log}");
 }
 
 #[tokio::test]

@@ -48,6 +48,21 @@ async fn a_rotated_secret_is_used_by_the_next_poll() {
 }
 
 #[tokio::test]
+async fn kubectl_can_wait_for_a_pool_that_accepts_training_jobs() {
+    let (world, _controller) = mirrored("waited-for").await;
+    let wait = [
+        "wait",
+        "--for=condition=TrainReady",
+        "mapool/a",
+        "--timeout=30s",
+    ];
+    let said = world
+        .cluster
+        .kubectl(&[&wait[..], &["-n", &world.namespace]].concat());
+    assert!(said.contains("condition met"), "{said}");
+}
+
+#[tokio::test]
 async fn a_suspended_source_is_not_polled_until_it_is_resumed() {
     let (world, _controller) = mirrored("suspended").await;
     world

@@ -5,9 +5,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::ModelArtsPool;
+use crate::api::{ModelArtsPool, PrunePolicy};
 use crate::mirror::apply::unknown;
 use crate::mirror::stamp::stamp;
+use crate::modelarts::QueryKey;
 
 /// What the API server would hold.
 #[derive(Clone, Default)]

@@ -122,7 +122,7 @@ fn why_an_item_was_set_aside_is_short_and_clean() {
     let snapshot = snapshot(&json!([bad]), &json!([]));
     let why = &snapshot.set_aside()[0].why;
     assert!(!why.is_empty() && why.chars().count() <= 200, "{why}");
-    assert_eq!(wire::clean(why), *why);
+    assert_eq!(crate::modelarts::loose::clean(why), *why);
 }
 
 #[test]

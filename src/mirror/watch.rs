@@ -1,0 +1,49 @@
+//! Feeds the inventory from the API server's watch. It keeps no object and writes none.
+
+use std::sync::Arc;
+
+use futures::channel::mpsc::UnboundedSender;
+use futures::{StreamExt as _, pin_mut};
+use kube::Api;
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use tracing::{debug, info, warn};
+
+use super::inventory::Inventory;
+use crate::api::{ModelArtsPool, ModelArtsPoolSource};
+
+/// Feeds the inventory from the watch for as long as it is polled, and wakes the sources whose
+/// mirrors somebody else changed.
+pub async fn watch(
+    pools: Api<ModelArtsPool>,
+    inventory: Arc<Inventory>,
+    wake: UnboundedSender<ObjectRef<ModelArtsPoolSource>>,
+) {
+    let events = watcher(pools, watcher::Config::default()).default_backoff();
+    pin_mut!(events);
+    while let Some(event) = events.next().await {
+        let woken = match event {
+            Ok(watcher::Event::Init) => {
+                inventory.begin_listing();
+                Vec::new()
+            }
+            Ok(watcher::Event::InitDone) => {
+                info!("mirrors listed");
+                inventory.end_listing()
+            }
+            Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => {
+                inventory.observe(&object).into_iter().collect()
+            }
+            Ok(watcher::Event::Delete(object)) => inventory.forget(&object).into_iter().collect(),
+            Err(error) => {
+                warn!(%error, "the watch on ModelArtsPools failed; it is opened again");
+                Vec::new()
+            }
+        };
+        for source in woken {
+            debug!(%source, "a mirror is not what the last plan left");
+            // The receiver ends only with the controller, and then nobody needs waking.
+            let _ = wake.unbounded_send(source);
+        }
+    }
+}
