@@ -223,4 +223,6 @@ impl QueryKey {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
