@@ -14,7 +14,7 @@ use crate::modelarts::{QueryKey, Snapshot};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Absences {
     pub(super) key: QueryKey,
-    missed: BTreeMap<String, i32>,
+    pub(super) missed: BTreeMap<String, i32>,
 }
 
 impl Absences {

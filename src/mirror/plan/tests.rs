@@ -10,6 +10,8 @@ use crate::mirror::apply::unknown;
 use crate::mirror::stamp::stamp;
 use crate::modelarts::QueryKey;
 
+mod model;
+
 /// What the API server would hold.
 #[derive(Clone, Default)]
 struct Store {
