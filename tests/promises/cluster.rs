@@ -30,22 +30,27 @@ pub fn shared() -> &'static Cluster {
 }
 
 impl Cluster {
-    /// Starts a control plane in a directory of its own.
+    /// Starts a control plane in a directory of its own, with our kinds and rights.
     pub fn start(name: &str, flags: &[&str]) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let crds = repository("crds");
+        let flags = [&["--crds", crds.to_str().unwrap()], flags].concat();
+        let cluster = Self::without_kinds(name, &flags);
+        cluster.kubectl(&[
+            "apply",
+            "-f",
+            repository("deploy/rbac.yaml").to_str().unwrap(),
+        ]);
+        cluster
+    }
+
+    /// Starts a control plane that knows nothing of us.
+    pub fn without_kinds(name: &str, flags: &[&str]) -> Self {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("controlplane-{name}-{}", std::process::id()));
         let mut process = Command::new(binary())
-            .args([
-                "up",
-                "--ephemeral",
-                "--until-stdin-closes",
-                "--quiet",
-                "--dir",
-            ])
+            .args(["up", "--ephemeral", "--until-stdin-closes", "--quiet"])
+            .arg("--dir")
             .arg(&dir)
-            .arg("--crds")
-            .arg(root.join("crds"))
             .args(flags)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -59,16 +64,10 @@ impl Cluster {
             ready.starts_with("ready "),
             "the control plane did not start"
         );
-        let cluster = Self {
+        Self {
             dir,
             _process: process,
-        };
-        cluster.kubectl(&[
-            "apply",
-            "-f",
-            root.join("deploy/rbac.yaml").to_str().unwrap(),
-        ]);
-        cluster
+        }
     }
 
     /// Where the control plane keeps its files.
@@ -149,6 +148,10 @@ pub async fn client_of(kubeconfig: &Path) -> Client {
 }
 
 fn binary() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    root.join("target/controlplane/controlplane")
+    repository("target/controlplane/controlplane")
+}
+
+/// A path in this repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
