@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::api::{ListStatus, Query};
-use crate::modelarts::{Client, Credentials, Endpoint, Endpoints, ca_bundle};
+use crate::modelarts::{Ambient, Client, Endpoint, Endpoints, ca_bundle};
 
 /// Mirrors Huawei Cloud ModelArts resource pools into Kubernetes objects.
 ///
@@ -41,8 +41,15 @@ enum Command {
     },
     /// Poll the cloud once and print what would be mirrored; needs no cluster.
     ///
-    /// Credentials come from HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK and, for temporary keys,
-    /// HUAWEICLOUD_SDK_SECURITY_TOKEN (or HW_ACCESS_KEY, HW_SECRET_KEY, HW_SECURITY_TOKEN).
+    /// Credentials come from the first of these that is configured:
+    ///   HUAWEICLOUD_SDK_AK, _SK and, for temporary keys, _SECURITY_TOKEN
+    ///     (or HW_ACCESS_KEY, HW_SECRET_KEY, HW_SECURITY_TOKEN)
+    ///   CCE Pod Identity (HC_CONTAINER_CREDENTIALS_FULL_URI, HC_CONTAINER_AUTHORIZATION_TOKEN_FILE)
+    ///   OIDC (HUAWEICLOUD_OIDC_PROVIDER_URN, _AGENCY_URN, _TOKEN_FILE;
+    ///     or HUAWEICLOUD_SDK_IDP_ID, HUAWEICLOUD_SDK_ID_TOKEN_FILE)
+    ///   the file HUAWEICLOUD_SDK_CREDENTIALS_FILE or ~/.huaweicloud/credentials
+    ///   the agency of the ECS this runs on
+    /// The controller's own identity is found in the same way.
     ///
     /// Exit status: 0 all pools are shown, 1 something else failed, 2 wrong usage, 3 some items of
     /// the list could not be read, 4 the cloud refused the request and a person must act,
@@ -66,6 +73,16 @@ struct RunArgs {
         global = true
     )]
     watch_namespaces: Vec<String>,
+    /// A namespace besides the controller's own whose sources may use the controller's own
+    /// credentials, and so see all that these may see; repeatable
+    #[arg(
+        long = "ambient-namespace",
+        env = "AMBIENT_NAMESPACES",
+        value_name = "NAMESPACE",
+        value_delimiter = ',',
+        global = true
+    )]
+    ambient_namespaces: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -99,6 +116,16 @@ struct CloudArgs {
         global = true
     )]
     iam_endpoint_template: String,
+    /// Where the ECS metadata service is; for tests
+    #[arg(
+        long,
+        value_name = "URL",
+        value_parser = endpoint,
+        default_value = "http://169.254.169.254",
+        hide = true,
+        global = true
+    )]
+    metadata_endpoint: Endpoint,
 }
 
 #[derive(Debug, Args)]
@@ -173,16 +200,18 @@ pub struct Run {
     pub watch_namespaces: BTreeSet<String>,
     /// The cloud, with its endpoints.
     pub cloud: Client,
-    /// The controller's own credentials, where there are any.
-    pub ambient: Option<Credentials>,
+    /// The controller's own identity.
+    pub ambient: Ambient,
+    /// The namespaces besides its own whose sources may use it.
+    pub ambient_namespaces: BTreeSet<String>,
 }
 
 /// Checked configuration of `list`.
 pub struct List {
     /// The cloud, with its endpoints.
     pub cloud: Client,
-    /// Credentials from the environment.
-    pub credentials: Credentials,
+    /// Where credentials come from.
+    pub ambient: Ambient,
     /// The region's ID.
     pub region: String,
     /// The project's ID, where one was given.
@@ -254,35 +283,42 @@ impl Cli {
             endpoints
         };
         let certificates = self.reach.ca_bundle.as_deref().map(ca_bundle).transpose()?;
-        let cloud = Client::new(endpoints, &certificates.unwrap_or_default())?;
-        // The only place that reads the credentials' variables.
-        #[allow(clippy::disallowed_methods)]
-        let ambient = Credentials::from_environment(|name| std::env::var(name).ok())?;
+        let certificates = certificates.unwrap_or_default();
+        let cloud = Client::new(endpoints.clone(), &certificates)?;
+        // CRDs are printed whatever the environment says of credentials.
+        let ambient = || {
+            Ambient::configured(
+                environment,
+                endpoints,
+                &certificates,
+                self.cloud.metadata_endpoint,
+            )
+            .context("credentials")
+        };
         match self.command {
             None | Some(Command::Run) => Ok(Task::Run(Run {
                 namespace: self.run.namespace,
                 watch_namespaces: self.run.watch_namespaces.into_iter().collect(),
                 cloud,
-                ambient,
+                ambient: ambient()?,
+                ambient_namespaces: self.run.ambient_namespaces.into_iter().collect(),
             })),
             Some(Command::Crd { dir }) => Ok(Task::Crd(dir)),
-            Some(Command::List(list)) => Ok(Task::List(list.checked(cloud, ambient)?)),
+            Some(Command::List(list)) => Ok(Task::List(list.checked(cloud, ambient()?))),
         }
     }
 }
 
 impl ListArgs {
-    fn checked(self, cloud: Client, credentials: Option<Credentials>) -> anyhow::Result<List> {
+    fn checked(self, cloud: Client, ambient: Ambient) -> List {
         let status = |status: &Status| match status {
             Status::Created => ListStatus::Created,
             Status::Creating => ListStatus::Creating,
             Status::Failed => ListStatus::Failed,
         };
-        Ok(List {
+        List {
             cloud,
-            credentials: credentials.context(
-                "no credentials: set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK in the environment",
-            )?,
+            ambient,
             project_name: self.project_name.unwrap_or_else(|| self.region.clone()),
             project_id: self.project_id,
             region: self.region,
@@ -293,7 +329,7 @@ impl ListArgs {
             },
             timeout: Duration::from_secs(self.timeout),
             output: self.output,
-        })
+        }
     }
 }
 
@@ -301,8 +337,17 @@ fn region_endpoint(text: &str) -> Result<(String, Endpoint), String> {
     let (region, url) = text
         .split_once('=')
         .ok_or("write REGION=URL, such as eu-de=https://modelarts.eu-de.otc.t-systems.com")?;
-    let endpoint = Endpoint::parse(url).map_err(|error| format!("{error:#}"))?;
-    Ok((region.to_owned(), endpoint))
+    Ok((region.to_owned(), endpoint(url)?))
+}
+
+fn endpoint(url: &str) -> Result<Endpoint, String> {
+    Endpoint::parse(url).map_err(|error| format!("{error:#}"))
+}
+
+/// The only reader of variables that no flag has.
+#[allow(clippy::disallowed_methods)]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 fn project_id(text: &str) -> Result<String, String> {

@@ -62,7 +62,8 @@ pub async fn list(config: List) -> anyhow::Result<ExitCode> {
 
 async fn poll(config: &List) -> Result<Snapshot, PollError> {
     let client = &config.cloud;
-    let credentials = &config.credentials;
+    let (region, now) = (&config.region, Timestamp::now());
+    let credentials = &config.ambient.credentials(region, now).await?;
     let project_id = match &config.project_id {
         Some(id) => id.clone(),
         None => {

@@ -39,6 +39,9 @@ pub async fn run(config: args::Run) -> anyhow::Result<()> {
         .unwrap_or_else(|| kubernetes.default_namespace.clone());
     let client = Client::try_from(kubernetes).context("set up the Kubernetes client")?;
     let cloud = Arc::new(config.cloud);
+    let ambient = Arc::new(config.ambient);
+    let mut ambient_namespaces = config.ambient_namespaces;
+    ambient_namespaces.insert(namespace.clone());
     let cancel = CancellationToken::new();
     info!(version = env!("CARGO_PKG_VERSION"), namespace, "starting");
 
@@ -52,8 +55,8 @@ pub async fn run(config: args::Run) -> anyhow::Result<()> {
             client.clone(),
             Arc::clone(&cloud),
             inventory,
-            config.ambient.clone(),
-            namespace.clone(),
+            Arc::clone(&ambient),
+            ambient_namespaces.clone(),
             cancel.clone(),
         );
         control(scope, context)

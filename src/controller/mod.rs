@@ -10,7 +10,7 @@ mod report;
 mod schedule;
 mod secret;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use self::pass::Pass;
 use self::schedule::{Step, Timing};
 use crate::api::{FIELD_MANAGER, ModelArtsPoolSource};
 use crate::mirror::{Inventory, Owner};
-use crate::modelarts::{self, Credentials, PollError, Snapshot, Target};
+use crate::modelarts::{self, Ambient, Class, Credentials, PollError, Snapshot, Target};
 
 /// Sources polled at the same time.
 const CONCURRENT_SOURCES: u16 = 16;
@@ -46,10 +46,10 @@ pub struct Context {
     pub cloud: Arc<modelarts::Client>,
     /// The mirrors that are there.
     pub inventory: Arc<Inventory>,
-    /// The controller's own credentials, for sources in its own namespace that name none.
-    pub ambient: Option<Credentials>,
-    /// The controller's own namespace.
-    pub namespace: String,
+    /// The controller's own identity, for sources that name no Secret.
+    pub ambient: Arc<Ambient>,
+    /// The namespaces whose sources may use it.
+    pub ambient_namespaces: BTreeSet<String>,
     /// Fires when the process is to end.
     pub cancel: CancellationToken,
     recorder: Recorder,
@@ -88,8 +88,8 @@ impl Context {
         client: Client,
         cloud: Arc<modelarts::Client>,
         inventory: Arc<Inventory>,
-        ambient: Option<Credentials>,
-        namespace: String,
+        ambient: Arc<Ambient>,
+        ambient_namespaces: BTreeSet<String>,
         cancel: CancellationToken,
     ) -> Self {
         let reporter = Reporter {
@@ -102,7 +102,7 @@ impl Context {
             cloud,
             inventory,
             ambient,
-            namespace,
+            ambient_namespaces,
             cancel,
             memories: Mutex::default(),
         }
@@ -228,41 +228,50 @@ impl ReconcileError {
     }
 }
 
-/// One poll of the cloud with the source's credentials.
+/// One poll of the cloud with the source's credentials. Keys that were issued may be withdrawn
+/// before their time: others are asked for once.
 async fn ask(
     source: &ModelArtsPoolSource,
     context: &Context,
     owner: &Owner,
     timing: Timing,
 ) -> Result<(Snapshot, String), NoSnapshot> {
-    let spec = &source.spec;
     let credentials = secret::credentials(source, context, owner).await?;
+    let mut answer = ask_as(source, context, timing, &credentials).await;
+    if let Err(error) = &answer
+        && error.class == Class::Authentication
+        && context.ambient.refused(&credentials, Timestamp::now())
+    {
+        let credentials = secret::credentials(source, context, owner).await?;
+        answer = ask_as(source, context, timing, &credentials).await;
+    }
+    answer.map_err(NoSnapshot::Cloud)
+}
+
+async fn ask_as(
+    source: &ModelArtsPoolSource,
+    context: &Context,
+    timing: Timing,
+    credentials: &Credentials,
+) -> Result<(Snapshot, String), PollError> {
+    let (spec, cloud) = (&source.spec, &context.cloud);
     let project_id = match &spec.project_id {
         Some(id) => id.clone(),
         None => {
             let name = spec.project_name.as_deref().unwrap_or(&spec.region);
-            context
-                .cloud
-                .project_id(&spec.region, name, timing.timeout, &credentials)
-                .await
-                .map_err(NoSnapshot::Cloud)?
+            let found = cloud.project_id(&spec.region, name, timing.timeout, credentials);
+            found.await?
         }
     };
-    let endpoint = context
-        .cloud
-        .endpoint(&spec.region)
-        .map_err(NoSnapshot::Cloud)?
-        .to_string();
+    let endpoint = cloud.endpoint(&spec.region)?.to_string();
     let target = Target {
         region: spec.region.clone(),
         project_id,
         query: spec.query.clone(),
         timeout: timing.timeout,
     };
-    let snapshot = context.cloud.poll(&target, &credentials).await;
-    snapshot
-        .map(|snapshot| (snapshot, endpoint))
-        .map_err(NoSnapshot::Cloud)
+    let snapshot = cloud.poll(&target, credentials).await?;
+    Ok((snapshot, endpoint))
 }
 
 async fn in_time<T>(

@@ -2,6 +2,7 @@
 //! controller's own identity where the administrator allows that.
 
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 
 use super::{Context, NoSnapshot, in_time};
@@ -17,7 +18,8 @@ pub(super) async fn credentials(
     owner: &Owner,
 ) -> Result<Credentials, NoSnapshot> {
     let Some(credentials) = &source.spec.credentials else {
-        return ambient(context, owner).map_err(NoSnapshot::Cloud);
+        let own = ambient(source, context, owner).await;
+        return own.map_err(NoSnapshot::Cloud);
     };
     let name = &credentials.secret_ref.name;
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &owner.namespace);
@@ -34,23 +36,21 @@ pub(super) async fn credentials(
 }
 
 /// A tenant that could use the controller's own identity by leaving a field out would see what
-/// only the administrator may, so it serves the controller's own namespace alone.
-fn ambient(context: &Context, owner: &Owner) -> Result<Credentials, PollError> {
-    let missing = |detail: &str| {
-        PollError::new(
+/// only the administrator may, so it serves only the namespaces that the administrator chose.
+async fn ambient(
+    source: &ModelArtsPoolSource,
+    context: &Context,
+    owner: &Owner,
+) -> Result<Credentials, PollError> {
+    if !context.ambient_namespaces.contains(&owner.namespace) {
+        return Err(PollError::new(
             "choose credentials",
             Class::CredentialsMissing,
-            detail.to_owned(),
-        )
-    };
-    if owner.namespace != context.namespace {
-        return Err(missing(
-            "set spec.credentials.secretRef; the controller's own identity serves only sources in its own namespace",
+            "set spec.credentials.secretRef; the controller's own identity serves only sources in its own namespace and in those of --ambient-namespace",
         ));
     }
-    context.ambient.clone().ok_or_else(|| {
-        missing("set spec.credentials.secretRef; the controller has no credentials of its own")
-    })
+    let (region, now) = (&source.spec.region, Timestamp::now());
+    context.ambient.credentials(region, now).await
 }
 
 fn missing(detail: String) -> NoSnapshot {

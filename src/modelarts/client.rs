@@ -42,7 +42,7 @@ pub struct Client {
     public: reqwest::Client,
     endpoints: Endpoints,
     guard: Guard,
-    /// Project IDs by access key, region and project name: they never change, so one look-up in
+    /// Project IDs by identity, region and project name: they never change, so one look-up in
     /// the life of the process is enough.
     projects: Mutex<HashMap<[String; 3], String>>,
 }
@@ -220,7 +220,7 @@ impl Client {
         credentials: &Credentials,
     ) -> Result<String, PollError> {
         const OPERATION: &str = "look up project";
-        let key = [credentials.access_key.as_str(), region, name].map(str::to_owned);
+        let key = [credentials.identity(), region, name].map(str::to_owned);
         if let Some(known) = self.remembered_projects().get(&key) {
             return Ok(known.clone());
         }
@@ -303,7 +303,7 @@ impl Client {
         let server_time = text("date").as_deref().and_then(http_date);
         let wish = text("retry-after");
         let trace = |mut error: PollError| {
-            error.request_id.clone_from(&request_id);
+            error.request_id = request_id.clone().map(Into::into);
             error.server_time = server_time;
             error
         };
@@ -377,7 +377,7 @@ fn query_key(target: &Target, credentials: &Credentials) -> QueryKey {
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect(),
-        access_key: credentials.access_key.clone(),
+        identity: credentials.identity().to_owned(),
     }
 }
 
@@ -426,7 +426,7 @@ fn signed(
     (request.endpoint.url(request.path, &signed.query), headers)
 }
 
-fn unreachable(operation: &'static str, error: reqwest::Error) -> PollError {
+pub(super) fn unreachable(operation: &'static str, error: reqwest::Error) -> PollError {
     let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
     let (class, what) = if causes.any(|cause| cause.is::<PrivateAddress>()) {
         (Class::Endpoint, "the endpoint is refused")

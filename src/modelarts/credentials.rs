@@ -1,4 +1,4 @@
-//! The key pair that signs calls, and the places it is read from.
+//! The key pair that signs calls, and how a Secret holds it.
 //!
 //! The secret parts print nothing and are never compared, logged or kept in any other type.
 
@@ -16,12 +16,9 @@ pub struct Credentials {
     pub secret_key: SecretString,
     /// Comes with temporary keys, which are worth nothing without it.
     pub security_token: Option<SecretString>,
+    /// Who issues these keys to the controller and will issue others when they expire.
+    pub issuer: Option<&'static str>,
 }
-
-/// The names that the vendor's SDKs and its Terraform provider read, in that order.
-const ACCESS_KEY: [&str; 2] = ["HUAWEICLOUD_SDK_AK", "HW_ACCESS_KEY"];
-const SECRET_KEY: [&str; 2] = ["HUAWEICLOUD_SDK_SK", "HW_SECRET_KEY"];
-const SECURITY_TOKEN: [&str; 2] = ["HUAWEICLOUD_SDK_SECURITY_TOKEN", "HW_SECURITY_TOKEN"];
 
 impl Credentials {
     /// Reads `accessKey`, `secretKey` and the optional `securityToken` of a Secret.
@@ -52,34 +49,13 @@ impl Credentials {
             access_key,
             secret_key: required("secretKey")?.into(),
             security_token: value("securityToken")?.map(SecretString::from),
+            issuer: None,
         })
     }
 
-    /// Reads the variables of the vendor's SDKs or of its Terraform provider through `variable`.
-    /// `None` where no key is configured.
-    ///
-    /// # Errors
-    /// Where only half of a key pair is configured: that is a mistake and not an absence.
-    pub fn from_environment(
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> anyhow::Result<Option<Self>> {
-        let first = |names: [&str; 2]| {
-            names
-                .into_iter()
-                .filter_map(&variable)
-                .map(|value| value.trim().to_owned())
-                .find(|value| !value.is_empty())
-        };
-        match (first(ACCESS_KEY), first(SECRET_KEY)) {
-            (None, None) => Ok(None),
-            (Some(access_key), Some(secret_key)) => Ok(Some(Self {
-                access_key,
-                secret_key: secret_key.into(),
-                security_token: first(SECURITY_TOKEN).map(SecretString::from),
-            })),
-            (Some(_), None) => anyhow::bail!("{} is set without {}", ACCESS_KEY[0], SECRET_KEY[0]),
-            (None, Some(_)) => anyhow::bail!("{} is set without {}", SECRET_KEY[0], ACCESS_KEY[0]),
-        }
+    /// What stays the same while keys that are issued anew change: whose list this is.
+    pub fn identity(&self) -> &str {
+        self.issuer.unwrap_or(&self.access_key)
     }
 }
 
@@ -101,13 +77,6 @@ mod tests {
             data: Some(data.collect()),
             ..Secret::default()
         }
-    }
-
-    fn variables(set: &[(&str, &str)]) -> anyhow::Result<Option<Credentials>> {
-        Credentials::from_environment(|name| {
-            let found = set.iter().find(|(key, _)| *key == name)?;
-            Some(found.1.to_owned())
-        })
     }
 
     #[test]
@@ -182,55 +151,9 @@ mod tests {
         let read = Credentials {
             access_key: "AK".to_owned(),
             secret_key: "canary".to_owned().into(),
+            issuer: None,
             security_token: Some("canary".to_owned().into()),
         };
         assert!(!format!("{read:?} {read:#?}").contains("canary"));
-    }
-
-    #[test]
-    fn an_environment_without_keys_configures_none() {
-        for set in [
-            &[][..],
-            &[("HUAWEICLOUD_SDK_AK", ""), ("HUAWEICLOUD_SDK_SK", " ")],
-            &[("HUAWEICLOUD_SDK_SECURITY_TOKEN", "T")],
-        ] {
-            assert!(variables(set).unwrap().is_none(), "{set:?}");
-        }
-    }
-
-    #[test]
-    fn the_vendors_variables_come_before_terraforms() {
-        let read = variables(&[
-            ("HW_ACCESS_KEY", "AK2"),
-            ("HW_SECRET_KEY", "SK2"),
-            ("HUAWEICLOUD_SDK_AK", " AK1\n"),
-            ("HUAWEICLOUD_SDK_SK", "SK1"),
-        ]);
-        let read = read.unwrap().unwrap();
-        assert_eq!(read.access_key, "AK1");
-        assert_eq!(read.secret_key.expose_secret(), "SK1");
-    }
-
-    #[test]
-    fn terraforms_variables_do_alone() {
-        let read = variables(&[
-            ("HW_ACCESS_KEY", "AK"),
-            ("HW_SECRET_KEY", "SK"),
-            ("HW_SECURITY_TOKEN", "T"),
-        ]);
-        let read = read.unwrap().unwrap();
-        assert_eq!(read.access_key, "AK");
-        assert!(read.security_token.is_some());
-    }
-
-    #[test]
-    fn half_a_key_pair_is_a_mistake_and_not_an_absence() {
-        for set in [
-            &[("HUAWEICLOUD_SDK_AK", "AK")][..],
-            &[("HW_SECRET_KEY", "SK")],
-            &[("HUAWEICLOUD_SDK_AK", "AK"), ("HUAWEICLOUD_SDK_SK", "")],
-        ] {
-            assert!(variables(set).is_err(), "{set:?}");
-        }
     }
 }

@@ -139,7 +139,11 @@ impl Endpoints {
         self.filled(&self.iam_template, region)
     }
 
-    fn filled(&self, template: &str, region: &str) -> anyhow::Result<Endpoint> {
+    /// The endpoint that another template gives.
+    ///
+    /// # Errors
+    /// Where the region's name does not fit into a host name.
+    pub(super) fn filled(&self, template: &str, region: &str) -> anyhow::Result<Endpoint> {
         let endpoint = Endpoint::parse(&template.replace("{region}", region))?;
         let reach = if template.contains("{region}") {
             self.templated

@@ -20,9 +20,11 @@ pub struct PollError {
     /// For the log: HTTP status, code and a short explanation, never a secret or a body.
     pub detail: String,
     /// The cloud's id of the failed request.
-    pub request_id: Option<String>,
+    pub request_id: Option<Box<str>>,
     /// The time on the server's clock, where its answer said so.
     pub server_time: Option<Timestamp>,
+    /// Whether `detail` is stable and worth showing in conditions.
+    shown: bool,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -173,6 +175,7 @@ impl PollError {
             detail: detail.into(),
             request_id: None,
             server_time: None,
+            shown: false,
             source: None,
         }
     }
@@ -186,9 +189,17 @@ impl PollError {
         self
     }
 
+    /// Has conditions say what this error says, because its class alone would mislead: the detail
+    /// must be stable and in our own words.
+    pub(super) fn shown(mut self) -> Self {
+        self.shown = true;
+        self
+    }
+
     /// The sentence for the source's conditions.
     pub fn message(&self) -> String {
         match self.class {
+            _ if self.shown => self.to_string(),
             // These name what is in the person's own objects, which is stable and theirs.
             Class::CredentialsMissing | Class::InvalidSpec => {
                 format!("{}: {}", self.class.message(), self.detail)
@@ -246,8 +257,9 @@ pub(super) fn classify(answer: &Answer<'_>, now: Timestamp) -> PollError {
         operation: answer.operation,
         class,
         detail,
-        request_id: answer.request_id.clone(),
+        request_id: answer.request_id.clone().map(Into::into),
         server_time: answer.server_time,
+        shown: false,
         source: None,
     }
 }

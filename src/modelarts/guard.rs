@@ -201,6 +201,7 @@ mod tests {
             access_key: "AK".to_owned(),
             secret_key: secret.to_owned().into(),
             security_token: None,
+            issuer: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The cloud: signs, asks, reads and classifies. The only way out of it is a complete
 //! [`Snapshot`] or a [`PollError`].
 
+mod ambient;
 mod client;
 mod credentials;
 mod endpoint;
@@ -12,6 +13,7 @@ pub mod sign;
 mod snapshot;
 mod wire;
 
+pub use ambient::Ambient;
 pub use client::{Client, Target};
 pub use credentials::Credentials;
 pub use endpoint::{Endpoint, Endpoints};

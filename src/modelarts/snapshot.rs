@@ -50,8 +50,8 @@ pub struct QueryKey {
     pub label_selector: String,
     /// The list parameters, sorted.
     pub statuses: Vec<&'static str>,
-    /// Who asked: another identity may see other pools.
-    pub access_key: String,
+    /// Who asked, by access key or by who issues the keys: another identity may see other pools.
+    pub identity: String,
 }
 
 /// More pools than this in one source are refused: a project's quota is some dozens, and the
@@ -217,7 +217,7 @@ impl QueryKey {
             workspace_ids: vec!["0".to_owned()],
             label_selector: String::new(),
             statuses: vec!["created", "creating", "failed"],
-            access_key: "AKFAKE".to_owned(),
+            identity: "AKFAKE".to_owned(),
         }
     }
 }

@@ -120,3 +120,25 @@ async fn the_exit_status_tells_what_kind_of_failure_it_was() {
         2
     );
 }
+
+#[tokio::test]
+async fn without_credentials_it_says_what_can_be_configured() {
+    let list = |variables: &[(&str, &str)]| {
+        Command::new(env!("CARGO_BIN_EXE_modelarts-pool-controller"))
+            .args(["list", "--region", "cn-north-4"])
+            .args(["--metadata-endpoint", "http://127.0.0.1:9"])
+            .env("HOME", "/nonexistent")
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap()
+    };
+    let none = list(&[]);
+    let message = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(message.contains("HUAWEICLOUD_SDK_AK"), "{message}");
+    assert_eq!(none.status.code(), Some(4));
+    let half = list(&[("HUAWEICLOUD_SDK_AK", "canary")]);
+    let message = String::from_utf8_lossy(&half.stderr).into_owned();
+    assert!(message.contains("set HUAWEICLOUD_SDK_SK to"), "{message}");
+    assert!(!message.contains("canary"), "{message}");
+    assert_eq!(half.status.code(), Some(1));
+}

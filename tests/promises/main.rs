@@ -21,5 +21,6 @@ mod prunes_shyly;
 mod refuses_bad_specs;
 mod repairs;
 mod trusts_only_what_it_is_told;
+mod uses_its_own_identity;
 mod waits_for_its_kinds;
 mod writes_only_changes;

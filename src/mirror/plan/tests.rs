@@ -352,7 +352,7 @@ fn another_query_project_or_identity_starts_the_count_again() {
         |key| key.workspace_ids = vec!["1".to_owned()],
         |key| key.label_selector = "a=b".to_owned(),
         |key| key.statuses = vec!["created"],
-        |key| key.access_key = "AKOTHER".to_owned(),
+        |key| key.identity = "AKOTHER".to_owned(),
     ];
     for change in changes {
         let mut source = Source::of(prune(2, 100), &["a", "b"]);

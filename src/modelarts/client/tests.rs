@@ -19,6 +19,7 @@ fn credentials() -> Credentials {
         access_key: "AKFAKE".to_owned(),
         secret_key: "sk-fake".to_owned().into(),
         security_token: None,
+        issuer: None,
     }
 }
 

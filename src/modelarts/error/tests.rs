@@ -368,7 +368,7 @@ fn a_message_is_the_same_for_every_error_of_a_class() {
     let body = r#"{"error_code":"APIGW.0301","error_msg":"ak:AKFAKE","request_id":"r-1"}"#;
     for status in [301, 400, 401, 403, 404, 429, 500] {
         let mut one = classify(&answer(status, body), NOW);
-        one.request_id = Some("r-1".to_owned());
+        one.request_id = Some("r-1".into());
         let other = PollError::new("look up project", one.class, "something else 7");
         assert_eq!(one.message(), other.message(), "{status}");
     }
