@@ -20,4 +20,5 @@ mod mirrors_field_for_field;
 mod prunes_shyly;
 mod refuses_bad_specs;
 mod repairs;
+mod says_when_it_is_stale;
 mod writes_only_changes;
