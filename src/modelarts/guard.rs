@@ -5,7 +5,7 @@
 //! the same key or a tool that rewrites a wrong one every minute, no key ever has more than three
 //! failed attempts in six minutes. It never sends anything itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +49,11 @@ struct State {
     failed: Vec<Timestamp>,
     /// Pairs of this key that were refused, by a digest of the pair, with when and how.
     refused: HashMap<[u8; 32], (Timestamp, Class)>,
+    /// The pair that the cloud took last.
+    proven: Option<[u8; 32]>,
+    /// Other pairs whose first answer is awaited. Each is tried once and not by every source at
+    /// the same time: a wrong one must not use up the attempts that the right one will need.
+    on_trial: HashSet<[u8; 32]>,
     lanes: HashMap<String, Lane>,
 }
 
@@ -133,8 +138,11 @@ impl State {
                 "this access key is being throttled",
             ));
         }
-        if self.in_flight + self.failed.len() >= ATTEMPTS {
+        if self.in_flight + self.failed.len() >= ATTEMPTS || self.on_trial.contains(pair) {
             return Ok(None);
+        }
+        if self.proven != Some(*pair) {
+            self.on_trial.insert(*pair);
         }
         self.in_flight += 1;
         let asked = tokio::time::Instant::now();
@@ -159,14 +167,18 @@ impl Turn {
                 let lane = state.lanes.entry(self.region.clone()).or_default();
                 lane.throttled_until = now.checked_add(delay).ok();
             }
-            _ => {}
+            None | Some(Class::Permission) => state.proven = Some(self.pair),
+            Some(_) => {}
         }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        lock(&self.key.state).in_flight -= 1;
+        let mut state = lock(&self.key.state);
+        state.in_flight -= 1;
+        state.on_trial.remove(&self.pair);
+        drop(state);
         self.key.ended.notify_waiters();
     }
 }
@@ -235,6 +247,19 @@ mod tests {
             attempts += usize::from(fail(&guard, &format!("wrong-{n}"), Class::ClockSkew).await);
         }
         assert_eq!(attempts, ATTEMPTS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pair_that_never_worked_is_tried_by_one_call_at_a_time() {
+        let guard = Guard::default();
+        let credentials = pair("new");
+        let trial = guard.turn("test", &credentials, "r").await.unwrap();
+        let waiting = guard.turn("test", &credentials, "r");
+        futures::pin_mut!(waiting);
+        assert!(futures::poll!(&mut waiting).is_pending());
+        trial.end(None, Timestamp::now());
+        let _one = waiting.await.unwrap();
+        assert!(guard.turn("test", &credentials, "r").await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,15 +11,18 @@ mod audit;
 mod cluster;
 mod world;
 
+mod crashes_lose_nothing;
 mod failures_change_nothing;
 mod fills_as_fast_as_the_api_server;
 mod follows_its_source;
 mod keeps_sources_apart;
 mod lists_without_a_cluster;
+mod locks_no_key;
 mod mirrors_field_for_field;
 mod prunes_shyly;
 mod refuses_bad_specs;
 mod repairs;
+mod says_when_it_is_stale;
 mod trusts_only_what_it_is_told;
 mod uses_its_own_identity;
 mod waits_for_its_kinds;

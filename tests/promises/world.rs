@@ -109,14 +109,24 @@ impl World {
 
     /// Writes the Secret `huawei` of a namespace.
     pub async fn put_secret(&self, namespace: &str, access_key: &str, secret_key: &str) {
+        let data = json!({"accessKey": access_key, "secretKey": secret_key});
+        self.put_secret_data(namespace, "huawei", data).await;
+    }
+
+    /// Writes a Secret of the world's namespace.
+    pub async fn put_named_secret(&self, name: &str, data: Value) {
+        self.put_secret_data(&self.namespace, name, data).await;
+    }
+
+    async fn put_secret_data(&self, namespace: &str, name: &str, data: Value) {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let secret = json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "huawei"},
-            "stringData": {"accessKey": access_key, "secretKey": secret_key},
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name},
+            "stringData": data,
         });
         secrets
             .patch(
-                "huawei",
+                name,
                 &PatchParams::apply("test").force(),
                 &Patch::Apply(&secret),
             )
