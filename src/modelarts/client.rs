@@ -3,28 +3,20 @@
 //! Never retries and never decides when to ask again; that is the source's business.
 
 use std::collections::{BTreeSet, HashMap};
-use std::error::Error as _;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use k8s_openapi::jiff::Timestamp;
 use percent_encoding::utf8_percent_encode;
 use reqwest::Certificate;
-use reqwest::header::{HeaderMap, HeaderValue};
-use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
 use super::endpoint::{Endpoint, Endpoints};
-use super::error::{Answer, classify, http_date};
 use super::guard::Guard;
-use super::reach::{PrivateAddress, PublicOnly, Reach};
+use super::request::{Get, Http};
 use super::snapshot::{ListAnswer, QueryKey, Snapshot, read_page};
-use super::{Class, Credentials, PollError, sign};
+use super::{Class, Credentials, PollError};
 use crate::api::{ListStatus, Query};
-
-/// The decoded size of one answer; a thousand pools take about 2 MB.
-const MAX_BODY: usize = 64 << 20;
 
 /// The pages of one list.
 const MAX_PAGES: usize = 100;
@@ -32,14 +24,9 @@ const MAX_PAGES: usize = 100;
 /// One poll, all its calls together.
 const MAX_POLL: Duration = Duration::from_secs(10 * 60);
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The HTTP side of the cloud.
 pub struct Client {
-    /// For endpoints that the administrator named.
-    anywhere: reqwest::Client,
-    /// For endpoints whose names a region is part of.
-    public: reqwest::Client,
+    http: Http,
     endpoints: Endpoints,
     guard: Guard,
     /// Project IDs by identity, region and project name: they never change, so one look-up in
@@ -66,40 +53,14 @@ struct ListCall<'a> {
     status: Option<ListStatus>,
 }
 
-/// One signed GET.
-struct Get<'a> {
-    operation: &'static str,
-    region: &'a str,
-    endpoint: &'a Endpoint,
-    path: &'a str,
-    query: &'a [(&'a str, &'a str)],
-    project_id: Option<&'a str>,
-    timeout: Duration,
-}
-
 impl Client {
-    /// A client that follows no redirect: a redirect would carry the signature elsewhere. It
-    /// believes `certificates` besides the system's. Proxies are taken from the standard
-    /// environment variables.
+    /// A client of these endpoints that believes `certificates` besides the system's.
     ///
     /// # Errors
     /// Where TLS cannot be set up.
     pub fn new(endpoints: Endpoints, certificates: &[Certificate]) -> anyhow::Result<Self> {
-        let http = || {
-            reqwest::Client::builder()
-                .user_agent(concat!(
-                    env!("CARGO_PKG_NAME"),
-                    "/",
-                    env!("CARGO_PKG_VERSION")
-                ))
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(CONNECT_TIMEOUT)
-                .tls_certs_merge(certificates.iter().cloned())
-        };
-        let build = |http: reqwest::ClientBuilder| http.build().context("set up the HTTP client");
         Ok(Self {
-            anywhere: build(http())?,
-            public: build(http().dns_resolver(PublicOnly))?,
+            http: Http::new(certificates)?,
             endpoints,
             guard: Guard::default(),
             projects: Mutex::default(),
@@ -270,75 +231,9 @@ impl Client {
             .guard
             .turn(request.operation, credentials, request.region);
         let turn = turn.await?;
-        let answer = self.exchange(request, credentials).await;
+        let answer = self.http.get(request, credentials).await;
         turn.end(answer.as_ref().err(), Timestamp::now());
         answer
-    }
-
-    /// Signs, sends and reads one request within its time-out.
-    async fn exchange(
-        &self,
-        request: &Get<'_>,
-        credentials: &Credentials,
-    ) -> Result<Vec<u8>, PollError> {
-        let operation = request.operation;
-        let (url, headers) = signed(request, credentials, Timestamp::now());
-        let http = match request.endpoint.reach() {
-            Reach::Anywhere => &self.anywhere,
-            Reach::Public => &self.public,
-        };
-        let sent = http
-            .get(url)
-            .headers(headers)
-            .timeout(request.timeout)
-            .send();
-        let mut response = sent.await.map_err(|error| unreachable(operation, error))?;
-
-        let status = response.status();
-        let text = |name: &str| {
-            let value = response.headers().get(name)?.to_str().ok()?;
-            Some(value.to_owned())
-        };
-        let request_id = text("x-request-id").map(|id| id.chars().take(64).collect::<String>());
-        let server_time = text("date").as_deref().and_then(http_date);
-        let wish = text("retry-after");
-        let trace = |mut error: PollError| {
-            error.request_id = request_id.clone().map(Into::into);
-            error.server_time = server_time;
-            error
-        };
-
-        let mut body = Vec::new();
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_BODY => {
-                    body.extend_from_slice(&chunk);
-                }
-                Ok(Some(_)) => {
-                    return Err(trace(PollError::new(
-                        operation,
-                        Class::Decode,
-                        format!("the answer is larger than {MAX_BODY} bytes"),
-                    )));
-                }
-                Ok(None) => break,
-                // An error answer is classified by its status even if its body breaks off.
-                Err(_) if !status.is_success() => break,
-                Err(error) => return Err(trace(broken_off(operation, error))),
-            }
-        }
-        if status.is_success() {
-            return Ok(body);
-        }
-        let answer = Answer {
-            operation,
-            status: status.as_u16(),
-            body: &body,
-            retry_after: wish.as_deref(),
-            request_id: request_id.clone(),
-            server_time,
-        };
-        Err(classify(&answer, Timestamp::now()))
     }
 }
 
@@ -379,75 +274,6 @@ fn query_key(target: &Target, credentials: &Credentials) -> QueryKey {
             .collect(),
         identity: credentials.identity().to_owned(),
     }
-}
-
-/// The URL and headers of a request, signed last over exactly what goes on the wire.
-fn signed(
-    request: &Get<'_>,
-    credentials: &Credentials,
-    now: Timestamp,
-) -> (reqwest::Url, HeaderMap) {
-    let mut extra: Vec<(&str, &str)> = Vec::new();
-    if let Some(id) = request.project_id {
-        extra.push(("x-project-id", id));
-    }
-    if let Some(token) = &credentials.security_token {
-        extra.push(("x-security-token", token.expose_secret()));
-    }
-    let parts = sign::Request {
-        method: "GET",
-        host: request.endpoint.host(),
-        path: request.path,
-        query: request.query,
-        headers: &extra,
-        body: b"",
-    };
-    let signed = sign::sign(
-        &parts,
-        &credentials.access_key,
-        &credentials.secret_key,
-        now,
-    );
-    let own = [
-        ("host", request.endpoint.host()),
-        (sign::DATE_HEADER, &signed.date),
-        ("authorization", signed.authorization.expose_secret()),
-    ];
-    let mut headers = HeaderMap::new();
-    for (name, value) in extra.into_iter().chain(own) {
-        let name = reqwest::header::HeaderName::from_bytes(name.as_bytes());
-        // A value that cannot stand in a header cannot be signed either: the cloud refuses the
-        // request without it, which is the honest outcome.
-        if let (Ok(name), Ok(mut value)) = (name, HeaderValue::from_str(value)) {
-            value.set_sensitive(true);
-            headers.insert(name, value);
-        }
-    }
-    (request.endpoint.url(request.path, &signed.query), headers)
-}
-
-pub(super) fn unreachable(operation: &'static str, error: reqwest::Error) -> PollError {
-    let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    let (class, what) = if causes.any(|cause| cause.is::<PrivateAddress>()) {
-        (Class::Endpoint, "the endpoint is refused")
-    } else if error.is_timeout() {
-        (Class::Unreachable, "no answer in time")
-    } else if error.is_connect() {
-        (Class::Unreachable, "no connection")
-    } else {
-        (Class::Unreachable, "the exchange failed")
-    };
-    PollError::new(operation, class, what).caused_by(error.without_url())
-}
-
-/// A body that ends before its time is no complete list; one that only stalls may come next time.
-fn broken_off(operation: &'static str, error: reqwest::Error) -> PollError {
-    let class = if error.is_timeout() {
-        Class::Unreachable
-    } else {
-        Class::Decode
-    };
-    PollError::new(operation, class, "the answer broke off").caused_by(error.without_url())
 }
 
 fn invalid_region(region: &str, error: anyhow::Error) -> PollError {

@@ -55,6 +55,8 @@ struct State {
     /// the same time: a wrong one must not use up the attempts that the right one will need.
     on_trial: HashSet<[u8; 32]>,
     lanes: HashMap<String, Lane>,
+    /// When a call was last let through.
+    used: Option<Timestamp>,
 }
 
 /// One key in one region.
@@ -83,11 +85,7 @@ impl Guard {
         credentials: &Credentials,
         region: &str,
     ) -> Result<Turn, PollError> {
-        let key = Arc::clone(
-            lock(&self.keys)
-                .entry(credentials.access_key.clone())
-                .or_default(),
-        );
+        let key = self.key(&credentials.access_key);
         let pair = digest(credentials);
         let place = key.line.lock().await;
         let start = loop {
@@ -109,7 +107,25 @@ impl Guard {
     }
 }
 
+impl Guard {
+    /// The record of a key. Temporary keys are many, so records that say nothing any more go.
+    fn key(&self, access_key: &str) -> Arc<Key> {
+        let mut keys = lock(&self.keys);
+        let now = Timestamp::now();
+        keys.retain(|_, key| Arc::strong_count(key) > 1 || lock(&key.state).still_matters(now));
+        Arc::clone(keys.entry(access_key.to_owned()).or_default())
+    }
+}
+
 impl State {
+    fn still_matters(&self, now: Timestamp) -> bool {
+        let recent = |at: &Timestamp| now.duration_since(*at) < REST;
+        let throttled = |lane: &Lane| lane.throttled_until.is_some_and(|until| until > now);
+        self.failed.iter().any(recent)
+            || self.used.as_ref().is_some_and(recent)
+            || self.lanes.values().any(throttled)
+    }
+
     /// The moment at which the call may start, or `None` while too many others are under way.
     fn admit(
         &mut self,
@@ -145,6 +161,7 @@ impl State {
             self.on_trial.insert(*pair);
         }
         self.in_flight += 1;
+        self.used = Some(now);
         let asked = tokio::time::Instant::now();
         let start = lane.next_call.map_or(asked, |next| next.max(asked));
         lane.next_call = Some(start + PACE);

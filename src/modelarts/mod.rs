@@ -9,6 +9,7 @@ mod error;
 mod guard;
 mod loose;
 mod reach;
+mod request;
 pub mod sign;
 mod snapshot;
 mod wire;

@@ -11,9 +11,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use super::failed;
-use crate::modelarts::client::unreachable;
 use crate::modelarts::error::{Answer, classify};
 use crate::modelarts::reach::{PublicOnly, Reach};
+use crate::modelarts::request::unreachable;
 use crate::modelarts::{Class, Endpoint, Endpoints, PollError};
 
 const MAX_BODY: usize = 1 << 20;

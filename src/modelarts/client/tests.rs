@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wiremock::matchers::{method, path, query_param, query_param_is_missing};
@@ -7,6 +8,8 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
 use crate::modelarts::Listed;
+use crate::modelarts::request::{MAX_BODY, signed};
+use crate::modelarts::sign;
 
 const PROJECT: &str = "0123456789abcdef0123456789abcdef";
 

@@ -1,0 +1,198 @@
+//! One signed GET, from its parts to the bytes of its answer, bounded in time and size. It knows
+//! nothing of pools, and gives no answer but a success.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use k8s_openapi::jiff::Timestamp;
+use reqwest::Certificate;
+use reqwest::header::{HeaderMap, HeaderValue};
+use secrecy::ExposeSecret as _;
+
+use super::endpoint::Endpoint;
+use super::error::{Answer, classify, http_date};
+use super::reach::{PrivateAddress, PublicOnly, Reach};
+use super::{Class, Credentials, PollError, sign};
+
+/// The decoded size of one answer; a thousand pools take about 2 MB.
+pub(super) const MAX_BODY: usize = 64 << 20;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Two clients that differ in where names may lead.
+pub(super) struct Http {
+    /// For endpoints that the administrator named.
+    anywhere: reqwest::Client,
+    /// For endpoints whose names a region is part of.
+    public: reqwest::Client,
+}
+
+/// One signed GET.
+pub(super) struct Get<'a> {
+    pub operation: &'static str,
+    pub region: &'a str,
+    pub endpoint: &'a Endpoint,
+    pub path: &'a str,
+    pub query: &'a [(&'a str, &'a str)],
+    pub project_id: Option<&'a str>,
+    pub timeout: Duration,
+}
+
+impl Http {
+    /// Clients that follow no redirect: a redirect would carry the signature elsewhere. Proxies
+    /// are taken from the standard environment variables.
+    pub fn new(certificates: &[Certificate]) -> anyhow::Result<Self> {
+        let http = || {
+            reqwest::Client::builder()
+                .user_agent(concat!(
+                    env!("CARGO_PKG_NAME"),
+                    "/",
+                    env!("CARGO_PKG_VERSION")
+                ))
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(CONNECT_TIMEOUT)
+                .tls_certs_merge(certificates.iter().cloned())
+        };
+        let build = |http: reqwest::ClientBuilder| http.build().context("set up the HTTP client");
+        Ok(Self {
+            anywhere: build(http())?,
+            public: build(http().dns_resolver(PublicOnly))?,
+        })
+    }
+
+    /// Signs, sends and reads one request within its time-out.
+    pub async fn get(
+        &self,
+        request: &Get<'_>,
+        credentials: &Credentials,
+    ) -> Result<Vec<u8>, PollError> {
+        let operation = request.operation;
+        let (url, headers) = signed(request, credentials, Timestamp::now());
+        let http = match request.endpoint.reach() {
+            Reach::Anywhere => &self.anywhere,
+            Reach::Public => &self.public,
+        };
+        let sent = http
+            .get(url)
+            .headers(headers)
+            .timeout(request.timeout)
+            .send();
+        let mut response = sent.await.map_err(|error| unreachable(operation, error))?;
+
+        let status = response.status();
+        let text = |name: &str| {
+            let value = response.headers().get(name)?.to_str().ok()?;
+            Some(value.to_owned())
+        };
+        let request_id = text("x-request-id").map(|id| id.chars().take(64).collect::<String>());
+        let server_time = text("date").as_deref().and_then(http_date);
+        let wish = text("retry-after");
+        let trace = |mut error: PollError| {
+            error.request_id = request_id.clone().map(Into::into);
+            error.server_time = server_time;
+            error
+        };
+
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_BODY => {
+                    body.extend_from_slice(&chunk);
+                }
+                Ok(Some(_)) => {
+                    return Err(trace(PollError::new(
+                        operation,
+                        Class::Decode,
+                        format!("the answer is larger than {MAX_BODY} bytes"),
+                    )));
+                }
+                Ok(None) => break,
+                // An error answer is classified by its status even if its body breaks off.
+                Err(_) if !status.is_success() => break,
+                Err(error) => return Err(trace(broken_off(operation, error))),
+            }
+        }
+        if status.is_success() {
+            return Ok(body);
+        }
+        let answer = Answer {
+            operation,
+            status: status.as_u16(),
+            body: &body,
+            retry_after: wish.as_deref(),
+            request_id: request_id.clone(),
+            server_time,
+        };
+        Err(classify(&answer, Timestamp::now()))
+    }
+}
+
+/// The URL and headers of a request, signed last over exactly what goes on the wire.
+pub(super) fn signed(
+    request: &Get<'_>,
+    credentials: &Credentials,
+    now: Timestamp,
+) -> (reqwest::Url, HeaderMap) {
+    let mut extra: Vec<(&str, &str)> = Vec::new();
+    if let Some(id) = request.project_id {
+        extra.push(("x-project-id", id));
+    }
+    if let Some(token) = &credentials.security_token {
+        extra.push(("x-security-token", token.expose_secret()));
+    }
+    let parts = sign::Request {
+        method: "GET",
+        host: request.endpoint.host(),
+        path: request.path,
+        query: request.query,
+        headers: &extra,
+        body: b"",
+    };
+    let signed = sign::sign(
+        &parts,
+        &credentials.access_key,
+        &credentials.secret_key,
+        now,
+    );
+    let own = [
+        ("host", request.endpoint.host()),
+        (sign::DATE_HEADER, &signed.date),
+        ("authorization", signed.authorization.expose_secret()),
+    ];
+    let mut headers = HeaderMap::new();
+    for (name, value) in extra.into_iter().chain(own) {
+        let name = reqwest::header::HeaderName::from_bytes(name.as_bytes());
+        // A value that cannot stand in a header cannot be signed either: the cloud refuses the
+        // request without it, which is the honest outcome.
+        if let (Ok(name), Ok(mut value)) = (name, HeaderValue::from_str(value)) {
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+    }
+    (request.endpoint.url(request.path, &signed.query), headers)
+}
+
+pub(super) fn unreachable(operation: &'static str, error: reqwest::Error) -> PollError {
+    let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    let (class, what) = if causes.any(|cause| cause.is::<PrivateAddress>()) {
+        (Class::Endpoint, "the endpoint is refused")
+    } else if error.is_timeout() {
+        (Class::Unreachable, "no answer in time")
+    } else if error.is_connect() {
+        (Class::Unreachable, "no connection")
+    } else {
+        (Class::Unreachable, "the exchange failed")
+    };
+    PollError::new(operation, class, what).caused_by(error.without_url())
+}
+
+/// A body that ends before its time is no complete list; one that only stalls may come next time.
+fn broken_off(operation: &'static str, error: reqwest::Error) -> PollError {
+    let class = if error.is_timeout() {
+        Class::Unreachable
+    } else {
+        Class::Decode
+    };
+    PollError::new(operation, class, "the answer broke off").caused_by(error.without_url())
+}
