@@ -13,9 +13,12 @@ mod world;
 
 mod crashes_lose_nothing;
 mod failures_change_nothing;
+mod fights_nobody;
 mod fills_as_fast_as_the_api_server;
 mod follows_its_source;
+mod keeps_identity;
 mod keeps_sources_apart;
+mod leaks_no_secret;
 mod lists_without_a_cluster;
 mod locks_no_key;
 mod mirrors_field_for_field;
@@ -23,4 +26,5 @@ mod prunes_shyly;
 mod refuses_bad_specs;
 mod repairs;
 mod says_when_it_is_stale;
+mod tells_transitions;
 mod writes_only_changes;
