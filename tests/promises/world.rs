@@ -140,6 +140,10 @@ impl World {
     }
 
     pub fn controller_with(&self, flags: &[&str]) -> Controller {
+        self.controller_logging("warn,modelarts_pool_controller=debug", flags)
+    }
+
+    pub fn controller_logging(&self, level: &str, flags: &[&str]) -> Controller {
         let log = self.dir.join("controller.log");
         let file = std::fs::OpenOptions::new()
             .create(true)
@@ -150,12 +154,7 @@ impl World {
             .args(["--watch-namespace", &self.namespace])
             .args(["--endpoint-template", &self.simulator.api])
             .args(["--iam-endpoint-template", &self.simulator.api])
-            .args([
-                "--log-format",
-                "text",
-                "--log-level",
-                "warn,modelarts_pool_controller=debug",
-            ])
+            .args(["--log-format", "text", "--log-level", level])
             .args(flags)
             .env("KUBECONFIG", self.dir.join("kubeconfig"))
             .env_remove("HTTP_PROXY")
@@ -251,6 +250,40 @@ impl World {
         values.collect()
     }
 
+    /// The events about an object of this name: reason and note, in the order of their times.
+    pub fn events(&self, name: &str) -> Vec<(String, String)> {
+        let list = self.cluster.kubectl(&[
+            "get",
+            "events.events.k8s.io",
+            "-o",
+            "json",
+            "-n",
+            &self.namespace,
+        ]);
+        let list: Value = serde_json::from_str(&list).unwrap();
+        let mut events = list["items"].as_array().cloned().unwrap();
+        events.retain(|it| it["regarding"]["name"] == name);
+        events.sort_by_key(|it| it["eventTime"].to_string());
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let events = events.iter();
+        events
+            .map(|it| (text(&it["reason"]), text(&it["note"])))
+            .collect()
+    }
+
+    /// Waits until there is an event about an object, and returns its note.
+    pub async fn until_event(&self, name: &str, reason: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let events = self.events(name);
+            if let Some((_, note)) = events.iter().find(|it| it.0 == reason) {
+                return note.clone();
+            }
+            assert!(Instant::now() < deadline, "no {reason} in {events:?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     /// Replaces the cloud's pools.
     pub async fn put_fleet(&self, pools: Value) {
         self.simulator.control(Method::PUT, "/fleet", pools).await;
@@ -314,6 +347,11 @@ impl Controller {
     /// What the controller has logged, and any controller before it in this world.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Whether the controller still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
     }
 
     /// Asks the controller to end, and waits until it has.
