@@ -1,0 +1,258 @@
+//! Whatever the endpoint answers, a poll ends in bounded time and memory with a reason, and one bad
+//! item costs no other.
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use k8s_openapi::jiff::Timestamp;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::support::simulator::{ACCESS_KEY, PROJECT, SECRET_KEY, Simulator};
+use super::world::{World, condition, pool};
+
+/// Runs `list` against an endpoint with more arguments.
+fn list(endpoint: &str, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_modelarts-pool-controller"))
+        .args(["list", "--region", "cn-north-4", "--project-id", PROJECT])
+        .args(["--endpoint-template", endpoint])
+        .args(args)
+        .env("HUAWEICLOUD_SDK_AK", ACCESS_KEY)
+        .env("HUAWEICLOUD_SDK_SK", SECRET_KEY)
+        .env("KUBECONFIG", "/nonexistent")
+        .env_remove("HTTP_PROXY")
+        .env_remove("http_proxy")
+        .output()
+        .unwrap()
+}
+
+/// The exit status and the reason that `list` gives against a cloud with this fault.
+async fn reason(simulator: &Simulator, fault: Value, args: &[&str]) -> (Option<i32>, String) {
+    simulator
+        .control(Method::PUT, "/faults", json!([fault]))
+        .await;
+    said(&list(&simulator.api, args))
+}
+
+fn said(output: &Output) -> (Option<i32>, String) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let reason = text.split(':').next().unwrap_or_default();
+    (output.status.code(), reason.to_owned())
+}
+
+async fn requests(simulator: &Simulator) -> usize {
+    let log = simulator.control(Method::GET, "/requests", Value::Null);
+    log.await.as_array().unwrap().len()
+}
+
+/// Answers everything with this body, for as long as the test's runtime lives.
+async fn endpoint(body: Bytes, encoding: &'static str) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = Router::new().fallback(move || {
+        let headers = [
+            (CONTENT_TYPE, "application/json"),
+            (CONTENT_ENCODING, encoding),
+        ];
+        std::future::ready((headers, body.clone()))
+    });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    format!("http://{address}")
+}
+
+/// The most memory that a process has held, in bytes.
+fn peak_memory(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|it| it.starts_with("VmHWM:")).unwrap();
+    let kilobytes = line.split_whitespace().nth(1).unwrap();
+    kilobytes.parse::<usize>().unwrap() << 10
+}
+
+#[tokio::test]
+async fn a_redirect_to_the_metadata_service_is_a_wrong_endpoint() {
+    let simulator = Simulator::start(&["--pools", "1"]);
+    let location = json!({"location": "http://169.254.169.254/latest/meta-data/"});
+    let redirect = json!({"status": 301, "headers": location});
+    assert_eq!(
+        reason(&simulator, redirect, &[]).await,
+        (Some(4), "EndpointNotFound".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_even_to_the_endpoint_itself() {
+    let simulator = Simulator::start(&["--pools", "1"]);
+    let location = format!("{}/v2/{PROJECT}/pools", simulator.api);
+    let redirect = json!({"status": 301, "headers": {"location": location}, "times": 1});
+    assert_eq!(
+        reason(&simulator, redirect, &[]).await,
+        (Some(4), "EndpointNotFound".to_owned())
+    );
+    assert_eq!(requests(&simulator).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gzip_bomb_is_no_list_and_takes_no_more_memory_than_the_largest_list() {
+    const EXPANDED: usize = 600 << 20;
+    let bomb = Command::new("sh")
+        .args(["-c", &format!("head -c {EXPANDED} /dev/zero | gzip -1")])
+        .output()
+        .unwrap()
+        .stdout;
+    assert!((1..EXPANDED / 100).contains(&bomb.len()), "{}", bomb.len());
+    let mut world = World::new("gzip-bomb").await;
+    world.simulator.api = endpoint(bomb.into(), "gzip").await;
+    let controller = world.controller();
+    world.create_source("pools", json!({})).await;
+    let source = world
+        .until_source("pools", |it| condition(it, "FetchFailed").0 == "True")
+        .await;
+    assert_eq!(condition(&source, "FetchFailed").1, "DecodeFailed");
+    let log = controller.log();
+    assert!(log.contains("larger than"), "{log}");
+    // The largest answer that is read is 64 MiB, which a growing buffer may hold twice.
+    let peak = peak_memory(controller.pid());
+    assert!(peak < 256 << 20, "{} MiB", peak >> 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_larger_than_the_largest_list_is_no_list() {
+    let body = format!(
+        "{}{}",
+        " ".repeat(80 << 20),
+        json!({"kind": "PoolList", "items": []})
+    );
+    let endpoint = endpoint(body.into(), "identity").await;
+    let output = list(&endpoint, &[]);
+    assert_eq!(said(&output), (Some(5), "DecodeFailed".to_owned()));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("larger than"), "{text}");
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_is_given_up_after_the_timeout() {
+    let simulator = Simulator::start(&["--pools", "1"]);
+    let drip = json!({"dripBytesPerSecond": 1});
+    assert_eq!(
+        reason(&simulator, drip, &["--timeout", "1"]).await,
+        (Some(5), "UpstreamUnreachable".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_list_that_repeats_its_continue_token_ends_at_the_second_page() {
+    let simulator = Simulator::start(&["--pools", "0"]);
+    let page = json!({"kind": "PoolList", "metadata": {"continue": "again"}, "items": []});
+    assert_eq!(
+        reason(&simulator, json!({"body": page.to_string()}), &[]).await,
+        (Some(5), "DecodeFailed".to_owned())
+    );
+    assert_eq!(requests(&simulator).await, 2);
+}
+
+#[tokio::test]
+async fn an_item_that_cannot_be_read_is_named_and_its_mirror_kept_while_the_others_go_on() {
+    let world = World::new("bad-item").await;
+    world.put_fleet(json!([pool("a", 1), pool("b", 1)])).await;
+    let _controller = world.controller();
+    world.create_source("pools", json!({})).await;
+    world.until_ready("pools").await;
+    let kept = world.pools.get("b").await.unwrap();
+
+    let nonsense = json!({"spec": {"resources": [{"flavor": "x", "count": "many"}]}});
+    world.patch_pool("b", nonsense).await;
+    world
+        .patch_pool("a", json!({"status": {"phase": "Abnormal"}}))
+        .await;
+    // Twice is as often as a pool must be missing before its mirror goes.
+    world.poll("pools").await;
+    world.poll("pools").await;
+    let source = world.poll("pools").await;
+
+    assert_eq!(
+        condition(&source, "Ready"),
+        ("True".into(), "PartialSuccess".into())
+    );
+    let conditions = source.status.unwrap().conditions;
+    let partial = conditions.iter().find(|it| it.type_ == "PartiallyDecoded");
+    let message = &partial.unwrap().message;
+    assert!(message.ends_with(": b"), "{message}");
+    assert_eq!(world.pools.get("b").await.unwrap(), kept);
+    let other = world.pools.get("a").await.unwrap().status.unwrap();
+    assert_eq!(other.phase.as_deref(), Some("Abnormal"));
+}
+
+#[tokio::test]
+async fn text_that_could_deceive_a_reader_reaches_neither_an_object_nor_the_log() {
+    let world = World::new("deceptive").await;
+    let evil = "two\nlines \u{1b}[2J\u{1b}[31mred\u{9b}0m \u{202e}desrever\u{202c}\0";
+    let mut deceptive = pool("a", 1);
+    deceptive["metadata"]["labels"]["os.modelarts/name"] = json!(evil);
+    world.put_fleet(json!([deceptive])).await;
+    let controller = world.controller();
+    world.create_source("pools", json!({})).await;
+    world.until_ready("pools").await;
+    // What changes is told and logged, and what cannot be read is named and logged.
+    let change = json!({"status": {"phase": evil, "message": evil}});
+    world.patch_pool("a", change).await;
+    let unreadable = json!({"metadata": {"name": format!("b{evil}")}, "spec": 1});
+    let readable = world
+        .simulator
+        .control(Method::GET, "/fleet/a", Value::Null);
+    let readable = readable.await;
+    world.put_fleet(json!([readable, unreadable])).await;
+    let source = world.poll("pools").await;
+    assert_eq!(condition(&source, "PartiallyDecoded").0, "True");
+
+    let mirror = world.pools.get("a").await.unwrap();
+    let objects = serde_json::to_value((mirror, source)).unwrap();
+    let name = &objects[0]["status"]["metadata"]["displayName"];
+    assert!(name.as_str().unwrap().ends_with("desrever"), "{name}");
+    let deceives = |c: char| {
+        let kept = c == '\n' || c == '\t';
+        (c.is_control() && !kept) || matches!(c, '\u{202a}'..='\u{202e}')
+    };
+    assert_eq!(first_text_with(&objects, &deceives), None);
+    let log = controller.log();
+    assert!(log.contains("set aside"), "{log}");
+    assert_eq!(log.lines().find(|line| line.contains(deceives)), None);
+    // A line that begins inside somebody's text could look like one of our own.
+    assert_eq!(log.lines().find(|line| line.starts_with("lines ")), None);
+}
+
+/// The first text anywhere in a value that has such a character.
+fn first_text_with(value: &Value, wanted: &impl Fn(char) -> bool) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains(wanted).then(|| text.clone()),
+        Value::Array(values) => values.iter().find_map(|it| first_text_with(it, wanted)),
+        Value::Object(fields) => fields.values().find_map(|it| first_text_with(it, wanted)),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn a_retry_after_that_is_a_date_is_waited_for_and_no_longer() {
+    let world = World::new("retry-date").await;
+    world.put_fleet(json!([pool("a", 1)])).await;
+    let date = Timestamp::now() + Duration::from_secs(12);
+    let header = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let throttled = json!({"status": 429, "headers": {"retry-after": header}, "times": 1});
+    world.put_faults(json!([throttled])).await;
+    let _controller = world.controller();
+    world.create_source("pools", json!({})).await;
+    let source = world
+        .until_source("pools", |it| condition(it, "FetchFailed").0 == "True")
+        .await;
+    assert_eq!(
+        condition(&source, "Throttled"),
+        ("True".into(), "Throttled".into())
+    );
+    // Without the date it would be tried again only after a minute or more.
+    world.until_ready("pools").await;
+    let second = world.cloud_requests().await[1]["time"].clone();
+    let second: Timestamp = second.as_str().unwrap().parse().unwrap();
+    assert!(second.as_second() >= date.as_second(), "{second} {date}");
+}
