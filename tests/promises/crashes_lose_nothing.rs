@@ -116,10 +116,12 @@ async fn an_update_of_every_mirror_that_is_killed_midway_is_finished_without_a_s
                 .await;
         }
         world.poll("pools").await;
-        // A write that was under way when the controller died may meet its successor's.
-        let done = world.audit.mirror_writes().into_iter();
-        let done = done.filter(|it| it.code == 200).count();
-        assert_eq!(done, POOLS, "{:?}", world.audit.mirror_writes());
+        // A write that was under way when the controller died may meet its successor's, and the
+        // API server may have stored it although it could no longer say so.
+        let writes = world.audit.mirror_writes();
+        let done = writes.iter().filter(|it| it.code == 200).count();
+        let abandoned = writes.iter().filter(|it| it.code >= 499).count();
+        assert!(done <= POOLS && done + abandoned >= POOLS, "{writes:?}");
     }
     drop(controller);
 }
