@@ -19,6 +19,10 @@ use crate::mirror::{self, Inventory};
 /// After a signal, running reconciles have this long to finish.
 const SHUTDOWN: Duration = Duration::from_secs(10);
 
+/// The API server ends every watch after a minute, so a connection that is silent for longer has
+/// stalled, as behind a load balancer that forgot it.
+const SILENCE: Duration = Duration::from_secs(75);
+
 /// Where sources are looked for.
 #[derive(Clone)]
 enum Scope {
@@ -31,9 +35,12 @@ enum Scope {
 /// # Errors
 /// Where it cannot start, or where one of its tasks ends by itself: it never limps on.
 pub async fn run(config: args::Run) -> anyhow::Result<()> {
-    let kubernetes = Config::infer()
+    let mut kubernetes = Config::infer()
         .await
         .context("find the cluster: run in a pod, or point KUBECONFIG at a kubeconfig")?;
+    kubernetes.read_timeout = Some(SILENCE);
+    // The time that a connection lay idle before a request does not count.
+    kubernetes.reset_reader_on_write = true;
     let namespace = config
         .namespace
         .unwrap_or_else(|| kubernetes.default_namespace.clone());

@@ -17,10 +17,10 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::channel::mpsc;
 use k8s_openapi::jiff::Timestamp;
+use kube::runtime::Controller;
 use kube::runtime::controller::{Action, Config, Error as ControllerError};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{Controller, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -29,7 +29,7 @@ use self::memory::Memory;
 use self::pass::Pass;
 use self::schedule::{Step, Timing};
 use crate::api::{FIELD_MANAGER, ModelArtsPoolSource};
-use crate::mirror::{Inventory, Owner};
+use crate::mirror::{Inventory, Owner, watch_config};
 use crate::modelarts::{self, Ambient, Class, Credentials, PollError, Snapshot, Target};
 
 /// Sources polled at the same time.
@@ -121,7 +121,7 @@ pub async fn run(
     wake: mpsc::UnboundedReceiver<ObjectRef<ModelArtsPoolSource>>,
 ) {
     let cancelled = context.cancel.clone().cancelled_owned();
-    Controller::new(sources, watcher::Config::default())
+    Controller::new(sources, watch_config())
         .with_config(Config::default().concurrency(CONCURRENT_SOURCES))
         .reconcile_on(wake)
         .graceful_shutdown_on(cancelled)

@@ -21,4 +21,5 @@ pub use plan::{Action, Change, Plan, Policy, Tally, Version, Why, plan, plan_sta
 pub use project::project;
 pub use prune::{Absences, Blocked};
 pub use stamp::{Owner, stamped};
+pub(crate) use watch::config as watch_config;
 pub use watch::watch;

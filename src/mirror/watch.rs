@@ -12,6 +12,12 @@ use tracing::{debug, info, warn};
 use super::inventory::Inventory;
 use crate::api::{ModelArtsPool, ModelArtsPoolSource};
 
+/// How the API server is watched. A watch that the server has not ended after this many seconds,
+/// nor a little later, has silently stalled and is opened again.
+pub(crate) fn config() -> watcher::Config {
+    watcher::Config::default().timeout(60)
+}
+
 /// Feeds the inventory from the watch for as long as it is polled, and wakes the sources whose
 /// mirrors somebody else changed.
 pub async fn watch(
@@ -19,7 +25,7 @@ pub async fn watch(
     inventory: Arc<Inventory>,
     wake: UnboundedSender<ObjectRef<ModelArtsPoolSource>>,
 ) {
-    let events = watcher(pools, watcher::Config::default()).default_backoff();
+    let events = watcher(pools, config()).default_backoff();
     pin_mut!(events);
     while let Some(event) = events.next().await {
         let woken = match event {

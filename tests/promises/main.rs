@@ -22,6 +22,7 @@ mod leaks_no_secret;
 mod lists_without_a_cluster;
 mod locks_no_key;
 mod mirrors_field_for_field;
+mod notices_a_stalled_watch;
 mod prunes_shyly;
 mod reads_anything;
 mod refuses_bad_specs;

@@ -72,6 +72,17 @@ impl World {
         world
     }
 
+    /// Has the controller reach the API server through what `proxy` makes of its address.
+    pub async fn reroute<F: Future<Output = String>>(&self, proxy: impl FnOnce(String) -> F) {
+        let path = self.dir.join("kubeconfig");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let start = text.find("https://").unwrap() + "https://".len();
+        let length = text[start..].find(['\n', '"']).unwrap();
+        let server = text[start..start + length].trim().to_owned();
+        let address = proxy(server.clone()).await;
+        std::fs::write(&path, text.replace(&server, &address)).unwrap();
+    }
+
     /// A namespace with the credentials of the simulator's account and the right to read them.
     pub async fn create_namespace(&self, name: &str) {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
