@@ -26,5 +26,6 @@ mod prunes_shyly;
 mod refuses_bad_specs;
 mod repairs;
 mod says_when_it_is_stale;
+mod survives_outages;
 mod tells_transitions;
 mod writes_only_changes;

@@ -44,7 +44,11 @@ impl World {
     }
 
     pub async fn with_simulator(name: &str, simulator: Simulator) -> Self {
-        let cluster = cluster::shared();
+        Self::on(cluster::shared(), name, simulator).await
+    }
+
+    /// A world on a control plane that is not shared with other tests.
+    pub async fn on(cluster: &'static Cluster, name: &str, simulator: Simulator) -> Self {
         let client = cluster.admin().await;
         let namespace = name.to_owned();
         let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
