@@ -23,6 +23,7 @@ mod lists_without_a_cluster;
 mod locks_no_key;
 mod mirrors_field_for_field;
 mod prunes_shyly;
+mod reads_anything;
 mod refuses_bad_specs;
 mod repairs;
 mod says_when_it_is_stale;
