@@ -36,11 +36,16 @@ impl Drop for Simulator {
 impl Simulator {
     /// Starts a simulator with more flags, such as `--pools`.
     pub fn start(flags: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", flags)
+    }
+
+    /// Starts a simulator whose API is at this address.
+    pub fn start_at(address: &str, flags: &[&str]) -> Self {
         let account = format!("{ACCESS_KEY}:{SECRET_KEY}:{PROJECT}:cn-north-4");
         let mut process = Command::new(env!("CARGO_BIN_EXE_modelarts-simulator"))
             .args([
                 "--listen",
-                "127.0.0.1:0",
+                address,
                 "--control",
                 "127.0.0.1:0",
                 "--until-stdin-closes",
@@ -64,6 +69,12 @@ impl Simulator {
             control: address("control"),
             http: reqwest::Client::new(),
         }
+    }
+
+    /// Ends the simulator as a crash would.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 
     /// Asks the API for a path, signed with a key pair at a time off from now.
