@@ -25,10 +25,6 @@ use crate::modelarts::{Class, PollError, Snapshot};
 /// Repairs in a row after which another writer is behind it, and not a person.
 const CONTESTED: u32 = 4;
 
-/// What every poll may take before mirrors go stale. Without it those of a source whose `staleAfter`
-/// is its `interval`, or of a controller that was away for longer, would flap for each poll.
-const GRACE: Duration = Duration::from_secs(5);
-
 /// One pass over one source.
 pub(super) struct Pass<'a> {
     pub source: &'a ModelArtsPoolSource,
@@ -112,7 +108,9 @@ impl Pass<'_> {
             schedule::stale_at(source, self.memory, timing).filter(|_| !self.memory.stale);
         if let Some(at) = stale_at {
             let left = at.duration_since(Timestamp::now());
-            let left = Duration::try_from(left).unwrap_or_default().max(GRACE);
+            let left = Duration::try_from(left)
+                .unwrap_or_default()
+                .max(schedule::GRACE);
             tokio::select! {
                 answer = &mut asking => return answer,
                 () = tokio::time::sleep(left) => {}

@@ -123,11 +123,15 @@ pub(super) fn stale_at(
 ) -> Option<Timestamp> {
     let since = last_sync(source, memory)
         .or_else(|| Some(source.metadata.creation_timestamp.as_ref()?.0))?;
-    let between_polls = timing.interval.mul_f64(1.0 + JITTER) + Duration::from_secs(5);
+    let between_polls = timing.interval.mul_f64(1.0 + JITTER) + GRACE;
     since
         .checked_add(timing.stale_after.max(between_polls))
         .ok()
 }
+
+/// What every poll may take before mirrors go stale. Without it those of a source whose
+/// `staleAfter` is its `interval`, or of a controller that was away for longer, would flap.
+pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// The part of an interval by which a poll may come later, so that sources spread.
 pub(super) const JITTER: f64 = 0.05;

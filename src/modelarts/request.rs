@@ -40,24 +40,12 @@ pub(super) struct Get<'a> {
 }
 
 impl Http {
-    /// Clients that follow no redirect: a redirect would carry the signature elsewhere. Proxies
-    /// are taken from the standard environment variables.
+    /// Clients that believe `certificates` besides the system's.
     pub fn new(certificates: &[Certificate]) -> anyhow::Result<Self> {
-        let http = || {
-            reqwest::Client::builder()
-                .user_agent(concat!(
-                    env!("CARGO_PKG_NAME"),
-                    "/",
-                    env!("CARGO_PKG_VERSION")
-                ))
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(CONNECT_TIMEOUT)
-                .tls_certs_merge(certificates.iter().cloned())
-        };
         let build = |http: reqwest::ClientBuilder| http.build().context("set up the HTTP client");
         Ok(Self {
-            anywhere: build(http())?,
-            public: build(http().dns_resolver(PublicOnly))?,
+            anywhere: build(builder(certificates))?,
+            public: build(builder(certificates).dns_resolver(PublicOnly))?,
         })
     }
 
@@ -126,6 +114,20 @@ impl Http {
         };
         Err(classify(&answer, Timestamp::now()))
     }
+}
+
+/// What every client of the cloud has in common. It follows no redirect: a redirect would carry
+/// the signature or a token elsewhere. Proxies are taken from the standard environment variables.
+pub(super) fn builder(certificates: &[Certificate]) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!(
+            env!("CARGO_PKG_NAME"),
+            "/",
+            env!("CARGO_PKG_VERSION")
+        ))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tls_certs_merge(certificates.iter().cloned())
 }
 
 /// The URL and headers of a request, signed last over exactly what goes on the wire.

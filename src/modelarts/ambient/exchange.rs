@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::failed;
 use crate::modelarts::error::{Answer, classify};
 use crate::modelarts::reach::{PublicOnly, Reach};
-use crate::modelarts::request::unreachable;
+use crate::modelarts::request::{builder, unreachable};
 use crate::modelarts::{Class, Endpoint, Endpoints, PollError};
 
 const MAX_BODY: usize = 1 << 20;
@@ -43,16 +43,9 @@ pub(super) struct Reply {
 impl Http {
     pub fn new(endpoints: Endpoints, certificates: &[Certificate]) -> anyhow::Result<Self> {
         let http = || {
-            reqwest::Client::builder()
-                .user_agent(concat!(
-                    env!("CARGO_PKG_NAME"),
-                    "/",
-                    env!("CARGO_PKG_VERSION")
-                ))
-                .redirect(reqwest::redirect::Policy::none())
+            builder(certificates)
                 .connect_timeout(CONNECT_TIMEOUT)
                 .timeout(TIMEOUT)
-                .tls_certs_merge(certificates.iter().cloned())
         };
         let build = |http: reqwest::ClientBuilder| {
             http.build()
