@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test format lint drift build debug controlplane crds clean
+.PHONY: help demo test format lint drift build debug controlplane tools crds clean
 
 # The demo and the tests look for the programs there.
 export CARGO_TARGET_DIR := $(CURDIR)/target
@@ -24,19 +24,20 @@ ldflags := -s -w -X $(version).gitVersion=v$(kubernetes) \
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /make \1\t/p' Makefile | expand -t 20
 
-demo: controlplane debug ## show the controller at work until Ctrl-C; with ONCE=1 it ends by itself
+demo: controlplane tools debug ## show the controller at work until Ctrl-C; with ONCE=1 it ends by itself
 	tests/demo.sh
 
-test: format controlplane lint drift ## check formatting, lints, that crds/ is up to date, and run every test
+test: format controlplane tools lint drift ## check formatting, lints, that crds/ is up to date, and run every test
 	cargo test --locked --no-fail-fast
 
 format: ## check the formatting
 	cargo fmt --check
-	! gofmt -d tests/controlplane | grep .
+	! gofmt -d tests/controlplane tests/tools | grep .
 
 lint: ## check the lints; a warning is an error
 	cargo clippy --locked --all-targets -- -D warnings
 	cd tests/controlplane && $(go) vet $(goflags) .
+	cd tests/tools && $(go) vet $(goflags) ./...
 	bash -n tests/demo.sh
 	bash -n .ci/run
 
@@ -58,6 +59,14 @@ controlplane: $(controlplane) ## build etcd, the API server and kubectl for the 
 $(controlplane): $(controlplane_sources)
 	@echo "building the control plane from the sources of Kubernetes $(kubernetes) (about 6 minutes the first time)"
 	cd tests/controlplane && $(go) build -v $(goflags) -ldflags="$(ldflags)" -o $(CURDIR)/$@ .
+
+tools: target/tools/helm ## build helm, kubeconform, promtool, umoci and verdict for the tests, the demo and the image
+
+target/tools/helm: $(wildcard tests/tools/go.* tests/tools/*/*.go)
+	@echo "building helm, promtool and their like from source (about 5 minutes the first time)"
+	mkdir -p target/tools
+	cd tests/tools && $(go) build $(goflags) -ldflags="-s -w" -o $(CURDIR)/target/tools/ tool ./verdict
+	touch $@
 
 crds: debug ## write crds/ anew from src/api
 	target/debug/modelarts-pool-controller crd --dir crds
