@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -83,6 +84,15 @@ struct RunArgs {
         global = true
     )]
     ambient_namespaces: Vec<String>,
+    /// Where probes (/livez, /readyz) and metrics (/metrics) are served
+    #[arg(
+        long,
+        env = "ADMIN_ADDRESS",
+        value_name = "ADDRESS:PORT",
+        default_value = "0.0.0.0:8080",
+        global = true
+    )]
+    admin_address: SocketAddr,
 }
 
 #[derive(Debug, Args)]
@@ -204,6 +214,8 @@ pub struct Run {
     pub ambient: Ambient,
     /// The namespaces besides its own whose sources may use it.
     pub ambient_namespaces: BTreeSet<String>,
+    /// Where to serve probes and metrics.
+    pub admin_address: SocketAddr,
 }
 
 /// Checked configuration of `list`.
@@ -302,6 +314,7 @@ impl Cli {
                 cloud,
                 ambient: ambient()?,
                 ambient_namespaces: self.run.ambient_namespaces.into_iter().collect(),
+                admin_address: self.run.admin_address,
             })),
             Some(Command::Crd { dir }) => Ok(Task::Crd(dir)),
             Some(Command::List(list)) => Ok(Task::List(list.checked(cloud, ambient()?))),

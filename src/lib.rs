@@ -18,7 +18,10 @@ pub mod controller;
 pub mod mirror;
 pub mod modelarts;
 
+pub mod admin;
 pub mod args;
 pub mod list;
+pub mod metrics;
+pub mod progress;
 pub mod run;
 pub mod telemetry;

@@ -12,9 +12,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::admin::{self, Admin};
 use crate::args;
 use crate::controller::{self, Context};
-use crate::mirror::{self, Inventory};
+use crate::metrics;
+use crate::mirror;
+use crate::progress::{Progress, Watched};
 
 /// After a signal, running reconciles have this long to finish.
 const SHUTDOWN: Duration = Duration::from_secs(10);
@@ -45,8 +48,6 @@ pub async fn run(config: args::Run) -> anyhow::Result<()> {
         .namespace
         .unwrap_or_else(|| kubernetes.default_namespace.clone());
     let client = Client::try_from(kubernetes).context("set up the Kubernetes client")?;
-    let cloud = Arc::new(config.cloud);
-    let ambient = Arc::new(config.ambient);
     let mut ambient_namespaces = config.ambient_namespaces;
     ambient_namespaces.insert(namespace.clone());
     let cancel = CancellationToken::new();
@@ -56,30 +57,42 @@ pub async fn run(config: args::Run) -> anyhow::Result<()> {
         names if names.is_empty() => vec![Scope::Everywhere],
         names => names.into_iter().map(Scope::Namespace).collect(),
     };
-    let controllers = scopes.into_iter().map(|scope| {
-        let inventory = Arc::new(Inventory::default());
-        let context = Context::new(
-            client.clone(),
-            Arc::clone(&cloud),
-            inventory,
-            Arc::clone(&ambient),
-            ambient_namespaces.clone(),
-            cancel.clone(),
-        );
-        control(scope, context)
-    });
+    let context = Context::new(
+        client,
+        Arc::new(config.cloud),
+        Arc::new(config.ambient),
+        ambient_namespaces,
+        Arc::new(Progress::default()),
+        cancel.clone(),
+    );
+    let admin = Admin {
+        progress: Arc::clone(&context.progress),
+        registry: Arc::new(metrics::registry(&context)),
+    };
+    let listener = admin::listen(config.admin_address).await?;
+    let mut admin = tokio::spawn(admin::serve(listener, admin));
+    let controllers = scopes
+        .into_iter()
+        .map(|scope| control(scope, context.of_another_scope()));
     let controlling = join_all(controllers);
     tokio::pin!(controlling);
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let signal = tokio::select! {
         _ = &mut controlling => bail!("every controller ended by itself"),
+        ended = &mut admin => {
+            ended.context("the admin server")??;
+            bail!("the admin server ended by itself");
+        }
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
     };
     info!(signal, "stopping");
     cancel.cancel();
-    match tokio::time::timeout(SHUTDOWN, controlling).await {
+    let stopped = tokio::time::timeout(SHUTDOWN, controlling).await;
+    admin.abort();
+    let _ = admin.await;
+    match stopped {
         Ok(_) => info!("stopped"),
         Err(_) => bail!("reconciles did not finish within {} s", SHUTDOWN.as_secs()),
     }
@@ -93,8 +106,15 @@ async fn control(scope: Scope, context: Context) {
     let (wake, woken) = mpsc::unbounded();
     let pools = scope.api(&context.client);
     let sources = scope.api(&context.client);
-    let watching = mirror::watch(pools, Arc::clone(&context.inventory), wake);
-    let reconciling = controller::run(sources, Arc::new(context), woken);
+    let watching = mirror::watch(
+        pools,
+        Arc::clone(&context.inventory),
+        wake,
+        scope.watched("ModelArtsPool"),
+        Arc::clone(&context.progress),
+    );
+    let watched = scope.watched("ModelArtsPoolSource");
+    let reconciling = controller::run(sources, Arc::new(context), woken, watched);
     tokio::select! {
         () = reconciling => {}
         () = watching => {}
@@ -106,6 +126,14 @@ async fn control(scope: Scope, context: Context) {
 }
 
 impl Scope {
+    fn watched(&self, kind: &'static str) -> Watched {
+        let namespace = match self {
+            Self::Everywhere => None,
+            Self::Namespace(name) => Some(name.clone()),
+        };
+        Watched { kind, namespace }
+    }
+
     fn api<K>(&self, client: &Client) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,

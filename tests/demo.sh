@@ -167,7 +167,7 @@ contexts:
 current-context: demo
 YAML
 start controller env -i KUBECONFIG="$dir/controller.kubeconfig" "$bin/modelarts-pool-controller" \
-    --endpoint-template "$api" --iam-endpoint-template "$api" --log-format text 2>"$dir/controller.log"
+    --endpoint-template "$api" --iam-endpoint-template "$api" --log-format text --admin-address 127.0.0.1:0 2>"$dir/controller.log"
 
 # The names in the cloud, asked of the simulator's control address, and those mirrored.
 simulated() { kubectl --server "$control" get --raw /fleet | grep -o '"name":"[^"]*"},"spec"' | cut -d'"' -f4 | sort; }

@@ -1,10 +1,14 @@
 //! What the process remembers of a source between two reconciles. None of it is needed to be
 //! right after a restart; it only spares polls and keeps deletion shy.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::ModelArtsPoolSourceStatus;
-use crate::mirror::Absences;
+use super::schedule::{self, Timing};
+use crate::api::{ModelArtsPoolSource, ModelArtsPoolSourceStatus};
+use crate::mirror::{Absences, Tally};
 use crate::modelarts::Class;
 
 /// What the process remembers of one source.
@@ -39,6 +43,27 @@ pub(super) struct Memory {
     pub absences: Option<Absences>,
     /// The status last written, which the cache may not show yet.
     pub status: Option<ModelArtsPoolSourceStatus>,
+    /// What `/metrics` shows of the source besides.
+    pub record: Record,
+}
+
+/// What `/metrics` shows of a source, and nothing else needs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Record {
+    /// The interval in its spec, where that is one.
+    pub interval: Option<Duration>,
+    /// The last complete snapshot, across restarts.
+    pub last_sync: Option<Timestamp>,
+    pub suspended: bool,
+    pub prune_blocked: bool,
+    /// Sums over the last complete snapshot.
+    pub tally: Tally,
+    /// Items of the last complete snapshot that did not decode.
+    pub set_aside: usize,
+    /// Polls of this process by outcome.
+    pub polls: BTreeMap<&'static str, u64>,
+    /// Items that did not decode, over all polls of this process.
+    pub rejects: u64,
 }
 
 /// A failed poll, as far as the source's status shows it.
@@ -55,5 +80,15 @@ impl Memory {
             uid: uid.to_owned(),
             ..Self::default()
         }
+    }
+
+    /// Brings up to date what `/metrics` shows of the source.
+    pub fn record(&mut self, source: &ModelArtsPoolSource, timing: Option<&Timing>) {
+        let status = self.status.as_ref().or(source.status.as_ref());
+        let mut conditions = status.iter().flat_map(|it| &it.conditions);
+        self.record.prune_blocked = conditions.any(|it| it.type_ == "PruneBlocked");
+        self.record.last_sync = schedule::last_sync(source, self);
+        self.record.interval = timing.map(|timing| timing.interval);
+        self.record.suspended = source.spec.suspend;
     }
 }

@@ -9,10 +9,11 @@ mod pass;
 mod report;
 mod schedule;
 mod secret;
+mod series;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use futures::channel::mpsc;
@@ -20,7 +21,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::Controller;
 use kube::runtime::controller::{Action, Config, Error as ControllerError};
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{self, ObjectRef, reflector};
+use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -28,9 +30,11 @@ use tracing::{debug, warn};
 use self::memory::Memory;
 use self::pass::Pass;
 use self::schedule::{Step, Timing};
+pub use self::series::SourceSeries;
 use crate::api::{FIELD_MANAGER, ModelArtsPoolSource};
-use crate::mirror::{Inventory, Owner, watch_config};
+use crate::mirror::{Inventory, Owner, Writes, attend, watch_config};
 use crate::modelarts::{self, Ambient, Class, Credentials, PollError, Snapshot, Target};
+use crate::progress::{Progress, Watched};
 
 /// Sources polled at the same time.
 const CONCURRENT_SOURCES: u16 = 16;
@@ -39,25 +43,34 @@ const CONCURRENT_SOURCES: u16 = 16;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What every reconcile needs.
+#[derive(Clone)]
 pub struct Context {
     /// The cluster.
     pub client: Client,
     /// The cloud.
     pub cloud: Arc<modelarts::Client>,
-    /// The mirrors that are there.
-    pub inventory: Arc<Inventory>,
     /// The controller's own identity, for sources that name no Secret.
     pub ambient: Arc<Ambient>,
     /// The namespaces whose sources may use it.
     pub ambient_namespaces: BTreeSet<String>,
+    /// Told how far the work has got.
+    pub progress: Arc<Progress>,
     /// Fires when the process is to end.
     pub cancel: CancellationToken,
+    /// The mirrors that are there.
+    pub inventory: Arc<Inventory>,
+    /// Counts the writes.
+    pub writes: Writes,
     recorder: Recorder,
-    memories: Mutex<HashMap<Key, Memory>>,
+    memories: Arc<Memories>,
 }
 
+/// What is remembered of every source.
+#[derive(Default)]
+struct Memories(Mutex<HashMap<Key, Memory>>);
+
 /// Namespace and name of a source.
-type Key = (String, String);
+type Key = crate::progress::SourceKey;
 
 /// The API server failed, not the cloud: the reconcile is tried again, and no status says so
 /// because none could be written.
@@ -87,9 +100,9 @@ impl Context {
     pub fn new(
         client: Client,
         cloud: Arc<modelarts::Client>,
-        inventory: Arc<Inventory>,
         ambient: Arc<Ambient>,
         ambient_namespaces: BTreeSet<String>,
+        progress: Arc<Progress>,
         cancel: CancellationToken,
     ) -> Self {
         let reporter = Reporter {
@@ -100,16 +113,44 @@ impl Context {
             recorder: Recorder::new(client.clone(), reporter),
             client,
             cloud,
-            inventory,
             ambient,
             ambient_namespaces,
+            progress,
             cancel,
-            memories: Mutex::default(),
+            inventory: Arc::default(),
+            writes: Writes::default(),
+            memories: Arc::default(),
         }
     }
 
+    /// The same with an inventory of its own, for another watch on mirrors.
+    pub fn of_another_scope(&self) -> Self {
+        Self {
+            inventory: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// The series of all sources, for a registry.
+    pub fn series(&self) -> SourceSeries {
+        SourceSeries(Arc::clone(&self.memories))
+    }
+
     fn memories(&self) -> MutexGuard<'_, HashMap<Key, Memory>> {
-        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memories.lock()
+    }
+
+    /// Forgets a source that is gone.
+    fn forget(&self, source: &Key) {
+        self.inventory.intend(&source.0, &source.1, BTreeMap::new());
+        self.memories().remove(source);
+        self.progress.forget(source);
+    }
+}
+
+impl Memories {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Memory>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -119,25 +160,37 @@ pub async fn run(
     sources: Api<ModelArtsPoolSource>,
     context: Arc<Context>,
     wake: mpsc::UnboundedReceiver<ObjectRef<ModelArtsPoolSource>>,
+    watched: Watched,
 ) {
     let cancelled = context.cancel.clone().cancelled_owned();
-    Controller::new(sources, watch_config())
+    context.progress.open(&watched);
+    let (reader, writer) = reflector::store();
+    let watching = Arc::clone(&context);
+    let watch = watcher(sources, watch_config())
+        .default_backoff()
+        .inspect(move |event| {
+            match event {
+                Ok(watcher::Event::InitApply(source)) => watching.progress.found(key(source)),
+                Ok(watcher::Event::Delete(source)) => watching.forget(&key(source)),
+                _ => {}
+            }
+            attend(event, &watched, &watching.progress);
+        });
+    Controller::for_stream(reflector(writer, watch).applied_objects(), reader)
         .with_config(Config::default().concurrency(CONCURRENT_SOURCES))
         .reconcile_on(wake)
         .graceful_shutdown_on(cancelled)
         .run(reconcile, after_error, Arc::clone(&context))
         .for_each(|result| {
             match result {
-                Ok(_) | Err(ControllerError::ReconcilerFailed(..)) => {}
+                // Each was logged where it was handled.
+                Ok(_)
+                | Err(ControllerError::ReconcilerFailed(..) | ControllerError::QueueError(_)) => {}
                 Err(ControllerError::ObjectNotFound(source)) => {
                     let source = *source;
-                    let key = (source.namespace.unwrap_or_default(), source.name);
-                    context.inventory.intend(&key.0, &key.1, BTreeMap::new());
-                    context.memories().remove(&key);
+                    context.forget(&(source.namespace.unwrap_or_default(), source.name));
                 }
-                Err(error) => {
-                    warn!(%error, "the watch on ModelArtsPoolSources failed; it is opened again")
-                }
+                Err(error) => warn!(%error, "control sources"),
             }
             std::future::ready(())
         })
@@ -152,21 +205,38 @@ async fn reconcile(
         () = context.inventory.synced() => {}
         () = context.cancel.cancelled() => return Ok(Action::await_change()),
     }
+    let (key, progress) = (key(&source), &context.progress);
+    progress.begin(&key, Instant::now());
+    let next = look_at(&source, &context, &key).await;
+    let delay = match &next {
+        Ok(next) => *next,
+        Err(_) => Some(soon()),
+    };
+    progress.end(&key, Instant::now(), delay);
+    Ok(next?.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// Does what is to be done about a source now. Returns after how long to look at it again, or
+/// `None` for when somebody changes it.
+async fn look_at(
+    source: &ModelArtsPoolSource,
+    context: &Context,
+    key: &Key,
+) -> Result<Option<Duration>, ReconcileError> {
     let owner = Owner {
         namespace: source.namespace().unwrap_or_default(),
         name: source.name_any(),
         uid: source.uid().unwrap_or_default(),
     };
-    let key: Key = (owner.namespace.clone(), owner.name.clone());
-    let known = context.memories().get(&key).cloned();
+    let known = context.memories().get(key).cloned();
     let mut memory = known
         .filter(|memory| memory.uid == owner.uid)
         .unwrap_or_else(|| Memory::of(&owner.uid));
-    let timing = Timing::of(&source);
+    let timing = Timing::of(source);
     let next = |memory: &Memory| {
         let drifted = context.inventory.has_drifted(&key.0, &key.1);
         let timing = timing.as_ref().ok().copied();
-        let step = schedule::step(&source, timing, memory, drifted, Timestamp::now());
+        let step = schedule::step(source, timing, memory, drifted, Timestamp::now());
         debug!(
             namespace = key.0,
             source = key.1,
@@ -178,33 +248,32 @@ async fn reconcile(
     };
     let (step, drifted) = next(&memory);
     let mut pass = Pass {
-        source: &source,
-        context: &context,
+        source,
+        context,
         owner: &owner,
         memory: &mut memory,
     };
     let done = match step {
         Step::Leave => {
-            pass.forget_intended();
-            context.memories().remove(&key);
-            return Ok(Action::await_change());
+            context.forget(key);
+            return Ok(None);
         }
-        Step::Wait(delay) => return Ok(Action::requeue(delay)),
-        Step::WaitForChange => return Ok(Action::await_change()),
+        Step::Wait(_) | Step::WaitForChange => Ok(()),
         Step::GoStale => pass.go_stale().await,
         Step::Suspend => pass.suspend().await,
         Step::Poll => pass.poll(timing.clone(), drifted).await,
     };
     // Remembered whether or not the API server took what was to be written: a poll that happened
     // must not happen again before its time.
+    memory.record(source, timing.as_ref().ok());
     context.memories().insert(key.clone(), memory.clone());
     done?;
     Ok(match next(&memory).0 {
-        Step::Wait(delay) => Action::requeue(delay),
-        Step::WaitForChange | Step::Leave => Action::await_change(),
+        Step::Wait(delay) => Some(delay),
+        Step::WaitForChange | Step::Leave => None,
         // It has to be done again because the API server refused a part of it.
-        again if again == step => Action::requeue(soon()),
-        Step::Poll | Step::Suspend | Step::GoStale => Action::requeue(Duration::ZERO),
+        again if again == step => Some(soon()),
+        Step::Poll | Step::Suspend | Step::GoStale => Some(Duration::ZERO),
     })
 }
 
@@ -215,6 +284,10 @@ fn after_error(
 ) -> Action {
     warn!(source = %source.name_any(), error = chain(error), "reconcile");
     Action::requeue(soon())
+}
+
+fn key(source: &ModelArtsPoolSource) -> Key {
+    (source.namespace().unwrap_or_default(), source.name_any())
 }
 
 /// When to try the API server again.

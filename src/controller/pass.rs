@@ -19,8 +19,11 @@ use crate::api::{
     CONFIRM_PRUNE, FIELD_MANAGER, ModelArtsPool, ModelArtsPoolSource, ModelArtsPoolSourceStatus,
     News, REQUESTED_AT,
 };
-use crate::mirror::{self, Mirrors, Owner, Policy, apply, plan, plan_stale};
+use crate::mirror::apply::Writer;
+use crate::mirror::{self, Mirrors, Owner, Policy, Verb, apply, plan, plan_stale};
 use crate::modelarts::{Class, PollError, Snapshot};
+
+const OPERATION: &str = "write source status";
 
 /// Repairs in a row after which another writer is behind it, and not a person.
 const CONTESTED: u32 = 4;
@@ -166,6 +169,12 @@ impl Pass<'_> {
         let after = Duration::from_secs(1 << self.memory.repairs.min(12)).min(timing.interval);
         self.memory.repair_after = later(now, after);
 
+        let whole = snapshot.set_aside().is_empty() && plan.contested.is_empty();
+        self.count(if whole { "Succeeded" } else { "PartialSuccess" });
+        let record = &mut self.memory.record;
+        record.set_aside = snapshot.set_aside().len();
+        record.rejects += record.set_aside as u64;
+        record.tally = plan.tally.clone();
         self.memory.snapshot_at = Some(snapshot.taken_at());
         self.memory.stale = false;
         self.memory.failure = None;
@@ -202,6 +211,7 @@ impl Pass<'_> {
     ) -> Result<(), ReconcileError> {
         // Failures of another kind say nothing about how long this one will last.
         let reason = error.class.reason();
+        self.count(reason);
         let before = self.memory.failure.as_ref().map(|it| it.class.reason());
         self.memory.failures = match before {
             Some(before) if before != reason => 1,
@@ -240,6 +250,10 @@ impl Pass<'_> {
         self.write(status).await
     }
 
+    fn count(&mut self, outcome: &'static str) {
+        *self.memory.record.polls.entry(outcome).or_default() += 1;
+    }
+
     fn status(&self) -> ModelArtsPoolSourceStatus {
         let known = self.memory.status.as_ref().or(self.source.status.as_ref());
         known.cloned().unwrap_or_default()
@@ -271,15 +285,14 @@ impl Pass<'_> {
             Api::namespaced(self.context.client.clone(), &self.owner.namespace);
         let context = self.context;
         let now = Timestamp::now();
-        let mut outcome = apply::apply(
-            &pools,
-            &context.inventory,
-            self.owner,
-            changes,
-            now,
-            &context.cancel,
-        )
-        .await;
+        let writer = Writer {
+            pools: &pools,
+            inventory: &context.inventory,
+            owner: self.owner,
+            writes: &context.writes,
+            cancel: &context.cancel,
+        };
+        let mut outcome = apply::apply(&writer, changes, now).await;
         let news = std::mem::take(&mut outcome.news).into_iter();
         let about = |name: &str| ObjectReference {
             api_version: Some(ModelArtsPool::api_version(&()).into_owned()),
@@ -301,10 +314,25 @@ impl Pass<'_> {
         events::publish(&self.context.recorder, news).await;
     }
 
+    async fn replace(
+        &self,
+        sources: &Api<ModelArtsPoolSource>,
+        params: &PostParams,
+        source: &ModelArtsPoolSource,
+    ) -> Result<ModelArtsPoolSource, ReconcileError> {
+        let answer = sources.replace_status(&self.owner.name, params, source);
+        let writes = &self.context.writes;
+        let counted = async {
+            let answer = answer.await;
+            writes.count("ModelArtsPoolSource", Verb::UpdateStatus, Some(&answer));
+            answer
+        };
+        in_time(OPERATION, counted).await
+    }
+
     /// Writes the source's status unless it is already so. A conflict means that somebody changed
     /// the source meanwhile: the status is put onto their version, once.
     async fn write(&mut self, status: ModelArtsPoolSourceStatus) -> Result<(), ReconcileError> {
-        const OPERATION: &str = "write source status";
         let status = whole_seconds(status);
         if self.status() == status {
             return Ok(());
@@ -319,14 +347,14 @@ impl Pass<'_> {
         source.metadata.managed_fields = None;
         source.status = Some(status.clone());
         let name = &self.owner.name;
-        let mut written = in_time(OPERATION, sources.replace_status(name, &params, &source)).await;
+        let mut written = self.replace(&sources, &params, &source).await;
         if written
             .as_ref()
             .is_err_and(|error| error.is(kube::core::Status::is_conflict))
         {
             let current = in_time(OPERATION, sources.get(name)).await?;
             source.metadata.resource_version = current.metadata.resource_version;
-            written = in_time(OPERATION, sources.replace_status(name, &params, &source)).await;
+            written = self.replace(&sources, &params, &source).await;
         }
         match written {
             Ok(_) => {

@@ -32,7 +32,7 @@ pub(super) struct Synced<'a> {
 /// The status after the mirrors were brought to agree with a complete snapshot.
 pub(super) fn synced(before: &Before<'_>, synced: &Synced<'_>) -> Status {
     let plan = synced.plan;
-    let tally = plan.tally;
+    let tally = &plan.tally;
     let mut facts = vec![ready(plan)];
     if let Some(blocked) = &plan.blocked {
         facts.push(prune_blocked(blocked));

@@ -15,6 +15,7 @@ use super::inventory::{Fingerprint, Inventory};
 use super::plan::{Action, Change, Version, Why};
 use super::project::MIRROR_GENERATION;
 use super::stamp::{Owner, stamp, stamped};
+use super::writes::{Verb, Writes};
 use crate::api::{FIELD_MANAGER, ModelArtsPool, ModelArtsPoolStatus, News, conditions, marks};
 
 /// Enough to keep the API server busy; it, and not we, bounds a fill.
@@ -22,6 +23,20 @@ const CONCURRENCY: usize = 16;
 
 /// One write, the client's own retries included.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What every write needs.
+pub struct Writer<'a> {
+    /// The mirrors' namespace.
+    pub pools: &'a Api<ModelArtsPool>,
+    /// Told of every answer.
+    pub inventory: &'a Inventory,
+    /// The source whose mirrors are written.
+    pub owner: &'a Owner,
+    /// Counts the writes.
+    pub writes: &'a Writes,
+    /// When it fires, begun writes are finished and no further one is begun.
+    pub cancel: &'a CancellationToken,
+}
 
 /// How the changes of one plan went.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -60,24 +75,17 @@ enum Written {
     Cancelled,
 }
 
-/// Makes the changes, several at a time, and logs each that fails. When `cancel` fires, begun
-/// writes are finished and no further one is begun.
-pub async fn apply(
-    pools: &Api<ModelArtsPool>,
-    inventory: &Inventory,
-    owner: &Owner,
-    changes: Vec<Change>,
-    now: Timestamp,
-    cancel: &CancellationToken,
-) -> Outcome {
+/// Makes the changes, several at a time, and logs each that fails.
+pub async fn apply(writer: &Writer<'_>, changes: Vec<Change>, now: Timestamp) -> Outcome {
+    let owner = writer.owner;
     let write = |change: Change| async move {
-        if cancel.is_cancelled() {
+        if writer.cancel.is_cancelled() {
             return Written::Cancelled;
         }
         let name = change.name.clone();
         let news = change.news.iter().map(|news| (name.clone(), news.clone()));
         let news = news.collect();
-        match make(pools, inventory, owner, change, now).await {
+        match writer.make(change, now).await {
             Ok(()) => Written::Done(news),
             Err(WriteError::Refused(kube::Error::Api(status)))
                 if status.is_conflict() || status.is_already_exists() || status.is_not_found() =>
@@ -109,55 +117,90 @@ pub async fn apply(
     outcome
 }
 
-async fn make(
-    pools: &Api<ModelArtsPool>,
-    inventory: &Inventory,
-    owner: &Owner,
-    change: Change,
-    now: Timestamp,
-) -> Result<(), WriteError> {
-    let Change { name, action, .. } = change;
-    match action {
-        Action::Create(pool_name, status) => {
-            let mirror = stamped(owner, &name, &pool_name);
-            let mirror = in_time(pools.create(&params(), &mirror)).await?;
-            inventory.observe(&mirror);
-            put_status(pools, inventory, mirror, *status).await
-        }
-        Action::Status(version, status) => {
-            // The API server takes nothing but the status from this call.
-            let mut mirror = stamped(owner, &name, "");
-            version.require_on(&mut mirror);
-            put_status(pools, inventory, mirror, *status).await
-        }
-        Action::Restamp(version, status) => {
-            // Other people's labels and owners are kept, so they have to be read first.
-            let mut mirror = in_time(pools.get(&name)).await?;
-            version.require_on(&mut mirror);
-            stamp(&mut mirror.metadata, owner);
-            let mirror = in_time(pools.replace(&name, &params(), &mirror)).await?;
-            inventory.observe(&mirror);
-            match status {
-                Some(status) => put_status(pools, inventory, mirror, *status).await,
-                None => Ok(()),
+impl Writer<'_> {
+    async fn make(&self, change: Change, now: Timestamp) -> Result<(), WriteError> {
+        let Change { name, action, .. } = change;
+        let (pools, inventory, owner) = (self.pools, self.inventory, self.owner);
+        match action {
+            Action::Create(pool_name, status) => {
+                let mirror = stamped(owner, &name, &pool_name);
+                let params = params();
+                let created = pools.create(&params, &mirror);
+                let mirror = self.write(Verb::Create, created).await?;
+                inventory.observe(&mirror);
+                self.put_status(mirror, *status).await
+            }
+            Action::Status(version, status) => {
+                // The API server takes nothing but the status from this call.
+                let mut mirror = stamped(owner, &name, "");
+                version.require_on(&mut mirror);
+                self.put_status(mirror, *status).await
+            }
+            Action::Restamp(version, status) => {
+                // Other people's labels and owners are kept, so they have to be read first.
+                let mut mirror = self.read(&name).await?;
+                version.require_on(&mut mirror);
+                stamp(&mut mirror.metadata, owner);
+                let params = params();
+                let replaced = pools.replace(&name, &params, &mirror);
+                let mirror = self.write(Verb::Update, replaced).await?;
+                inventory.observe(&mirror);
+                match status {
+                    Some(status) => self.put_status(mirror, *status).await,
+                    None => Ok(()),
+                }
+            }
+            Action::Unknown(version, why) => {
+                let mut mirror = self.read(&name).await?;
+                version.require_on(&mut mirror);
+                let status = unknown(mirror.status.take().unwrap_or_default(), &why, owner, now);
+                self.put_status(mirror, status).await
+            }
+            Action::Delete(version) => {
+                let params = DeleteParams {
+                    preconditions: Some(Preconditions {
+                        uid: Some(version.uid),
+                        resource_version: Some(version.resource_version),
+                    }),
+                    ..DeleteParams::background()
+                };
+                let deleted = pools.delete(&name, &params);
+                self.write(Verb::Delete, deleted).await.map(|_| ())
             }
         }
-        Action::Unknown(version, why) => {
-            let mut mirror = in_time(pools.get(&name)).await?;
-            version.require_on(&mut mirror);
-            let status = unknown(mirror.status.take().unwrap_or_default(), &why, owner, now);
-            put_status(pools, inventory, mirror, status).await
+    }
+
+    async fn put_status(
+        &self,
+        mut mirror: ModelArtsPool,
+        status: ModelArtsPoolStatus,
+    ) -> Result<(), WriteError> {
+        let name = mirror.metadata.name.clone().unwrap_or_default();
+        let sent = Fingerprint::of(&status);
+        mirror.status = Some(status);
+        mirror.metadata.managed_fields = None;
+        let params = params();
+        let replaced = self.pools.replace_status(&name, &params, &mirror);
+        let stored = self.write(Verb::UpdateStatus, replaced).await?;
+        if !self.inventory.observe_answer(&stored, sent) {
+            warn!(pool = %name, "the API server dropped fields of this status: the installed CRD of ModelArtsPools is older than this program; apply the one of this version");
         }
-        Action::Delete(version) => {
-            let params = DeleteParams {
-                preconditions: Some(Preconditions {
-                    uid: Some(version.uid),
-                    resource_version: Some(version.resource_version),
-                }),
-                ..DeleteParams::background()
-            };
-            in_time(pools.delete(&name, &params)).await.map(|_| ())
-        }
+        Ok(())
+    }
+
+    async fn read(&self, name: &str) -> Result<ModelArtsPool, WriteError> {
+        let answer = tokio::time::timeout(DEADLINE, self.pools.get(name)).await;
+        Ok(answer.map_err(|_| WriteError::Late)??)
+    }
+
+    async fn write<T>(
+        &self,
+        verb: Verb,
+        call: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, WriteError> {
+        let answer = tokio::time::timeout(DEADLINE, call).await.ok();
+        self.writes.count("ModelArtsPool", verb, answer.as_ref());
+        Ok(answer.ok_or(WriteError::Late)??)
     }
 }
 
@@ -167,23 +210,6 @@ impl Version {
         mirror.metadata.uid = Some(self.uid);
         mirror.metadata.resource_version = Some(self.resource_version);
     }
-}
-
-async fn put_status(
-    pools: &Api<ModelArtsPool>,
-    inventory: &Inventory,
-    mut mirror: ModelArtsPool,
-    status: ModelArtsPoolStatus,
-) -> Result<(), WriteError> {
-    let name = mirror.metadata.name.clone().unwrap_or_default();
-    let sent = Fingerprint::of(&status);
-    mirror.status = Some(status);
-    mirror.metadata.managed_fields = None;
-    let stored = in_time(pools.replace_status(&name, &params(), &mirror)).await?;
-    if !inventory.observe_answer(&stored, sent) {
-        warn!(pool = %name, "the API server dropped fields of this status: the installed CRD of ModelArtsPools is older than this program; apply the one of this version");
-    }
-    Ok(())
 }
 
 /// The stored status with its data kept and its claims taken back.
@@ -213,13 +239,6 @@ pub(super) fn unknown(
         now,
     );
     status
-}
-
-async fn in_time<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, WriteError> {
-    match tokio::time::timeout(DEADLINE, call).await {
-        Ok(answer) => Ok(answer?),
-        Err(_) => Err(WriteError::Late),
-    }
 }
 
 fn params() -> PostParams {

@@ -93,9 +93,9 @@ pub(super) fn controls(mode: i64) -> Vec<String> {
         .collect()
 }
 
-/// Whether any of the vendor's documents names this phase.
-pub(super) fn is_known_phase(phase: &str) -> bool {
-    KNOWN_PHASES.contains(&phase)
+/// This phase, if any of the vendor's documents names it.
+pub(super) fn known_phase(phase: &str) -> Option<&'static str> {
+    KNOWN_PHASES.into_iter().find(|known| *known == phase)
 }
 
 fn frozen(status: &ModelArtsPoolStatus) -> bool {
@@ -116,7 +116,7 @@ fn ready(phase: Option<&str>, frozen: bool, failed: bool) -> Fact {
             "the pool could not be created; status.message has the cloud's explanation, if it gave one",
         ),
         Some("Running") => Fact::yes("Ready", "Running", "the cloud reports the pool as running"),
-        Some(phase) if is_known_phase(phase) => Fact::no(
+        Some(phase) if known_phase(phase).is_some() => Fact::no(
             "Ready",
             phase,
             format!("the cloud reports the pool in phase {phase}"),

@@ -11,8 +11,9 @@ use super::name::object_names;
 use super::project::{incarnation, project};
 use super::prune::{Absences, Blocked, prune};
 use super::stamp::{Owner, ours, stamped};
+use super::tally::Tally;
 use super::transition::transitions;
-use crate::api::{ModelArtsPoolStatus, News, NodeCounts, Prune};
+use crate::api::{ModelArtsPoolStatus, News, Prune};
 use crate::modelarts::Snapshot;
 
 /// One thing to do to one mirror.
@@ -68,7 +69,7 @@ pub struct Plan {
     pub intended: BTreeMap<String, Intended>,
     /// Absences to hand to the next plan.
     pub absences: Absences,
-    /// Sums for the source's status.
+    /// Sums over the pools mirrored.
     pub tally: Tally,
     /// Pools whose object's name is held by another source or pool.
     pub contested: Vec<String>,
@@ -76,17 +77,6 @@ pub struct Plan {
     pub set_aside: Vec<String>,
     /// Deletions that wait for a person.
     pub blocked: Option<Blocked>,
-}
-
-/// Sums for the source's status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Pools mirrored.
-    pub pools: i64,
-    /// Of those, with Ready=True.
-    pub ready: i64,
-    /// Nodes of all of them.
-    pub nodes: NodeCounts,
 }
 
 /// The source's side of a plan.
@@ -187,24 +177,6 @@ impl Mirror {
         Version {
             uid: self.uid.clone(),
             resource_version: self.resource_version.clone(),
-        }
-    }
-}
-
-impl Tally {
-    fn add(&mut self, status: &ModelArtsPoolStatus) {
-        self.pools += 1;
-        let ready = |it: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
-            it.type_ == "Ready" && it.status == "True"
-        };
-        self.ready += i64::from(status.conditions.iter().find(ready).is_some());
-        if let Some(summary) = &status.summary {
-            let add = |sum: &mut i64, part: i64| *sum = sum.saturating_add(part);
-            add(&mut self.nodes.desired, summary.desired);
-            add(&mut self.nodes.available, summary.available);
-            add(&mut self.nodes.abnormal, summary.abnormal);
-            add(&mut self.nodes.creating, summary.creating);
-            add(&mut self.nodes.deleting, summary.deleting);
         }
     }
 }

@@ -22,7 +22,7 @@ fn phase(before: &Mirror, after: &ModelArtsPoolStatus) -> Option<News> {
         "Abnormal" | "Error" | "ScalingFailed" | health::CREATION_FAILED => {
             Some(News::warning(new, note))
         }
-        _ if health::is_known_phase(new) => Some(News::normal(new, note)),
+        _ if health::known_phase(new).is_some() => Some(News::normal(new, note)),
         _ => Some(News::warning("UnknownPhase", note)),
     }
 }

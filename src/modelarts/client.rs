@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::endpoint::{Endpoint, Endpoints};
 use super::guard::Guard;
 use super::request::{Get, Http};
+use super::requests::Requests;
 use super::snapshot::{ListAnswer, QueryKey, Snapshot, read_page};
 use super::{Class, Credentials, PollError};
 use crate::api::{ListStatus, Query};
@@ -29,6 +30,7 @@ pub struct Client {
     http: Http,
     endpoints: Endpoints,
     guard: Guard,
+    requests: Requests,
     /// Project IDs by identity, region and project name: they never change, so one look-up in
     /// the life of the process is enough.
     projects: Mutex<HashMap<[String; 3], String>>,
@@ -63,8 +65,14 @@ impl Client {
             http: Http::new(certificates)?,
             endpoints,
             guard: Guard::default(),
+            requests: Requests::default(),
             projects: Mutex::default(),
         })
+    }
+
+    /// How long its requests took.
+    pub fn requests(&self) -> &Requests {
+        &self.requests
     }
 
     /// The ModelArts endpoint of a region, for people to read.
@@ -231,8 +239,12 @@ impl Client {
             .guard
             .turn(request.operation, credentials, request.region);
         let turn = turn.await?;
+        let begun = std::time::Instant::now();
         let answer = self.http.get(request, credentials).await;
-        turn.end(answer.as_ref().err(), Timestamp::now());
+        let failure = answer.as_ref().err();
+        self.requests
+            .observe(request.operation, begun.elapsed(), failure);
+        turn.end(failure, Timestamp::now());
         answer
     }
 }

@@ -11,6 +11,7 @@ mod audit;
 mod cluster;
 mod world;
 
+mod answers_probes;
 mod crashes_lose_nothing;
 mod failures_change_nothing;
 mod fights_nobody;

@@ -166,6 +166,7 @@ impl World {
             .args(["--endpoint-template", &self.simulator.api])
             .args(["--iam-endpoint-template", &self.simulator.api])
             .args(["--log-format", "text", "--log-level", level])
+            .args(["--admin-address", "127.0.0.1:0"])
             .args(flags)
             .env("KUBECONFIG", self.dir.join("kubeconfig"))
             .env_remove("HTTP_PROXY")
@@ -358,6 +359,25 @@ impl Controller {
     /// What the controller has logged, and any controller before it in this world.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Asks its admin server, once that listens.
+    pub async fn ask(&self, path: &str) -> (u16, String) {
+        const SIGN: &str = "probes and metrics are served address=";
+        let deadline = Instant::now() + PATIENCE;
+        let address = loop {
+            let log = self.log();
+            // The last one is of this process, and not of one before it in this world.
+            if let Some((_, rest)) = log.rsplit_once(SIGN) {
+                break rest.split_whitespace().next().unwrap().to_owned();
+            }
+            assert!(Instant::now() < deadline, "no admin server in {log}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        let answer = reqwest::get(format!("http://{address}{path}"))
+            .await
+            .unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
     /// Whether the controller still runs.

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::{ModelArtsPool, PrunePolicy};
+use crate::api::{ModelArtsPool, NodeCounts, PrunePolicy};
+use crate::mirror::Accelerator;
 use crate::mirror::apply::unknown;
 use crate::mirror::stamp::stamp;
 use crate::modelarts::QueryKey;
@@ -629,13 +630,13 @@ fn sums_are_of_the_pools_mirrored() {
     let items = json!([
         {
             "metadata": {"name": "a"},
-            "spec": {"resources": [{"flavor": "f", "count": 3}]},
-            "status": {"phase": "Running", "resources": {"available": [{"flavor": "f", "count": 2}], "abnormal": [{"flavor": "f", "count": 1}]}},
+            "spec": {"resources": [{"flavor": "modelarts.vm.gpu.8u", "count": 3}]},
+            "status": {"phase": "Running", "resources": {"available": [{"flavor": "modelarts.vm.gpu.8u", "count": 2}], "abnormal": [{"flavor": "modelarts.vm.gpu.8u", "count": 1}]}},
         },
         {
             "metadata": {"name": "b"},
-            "spec": {"resources": [{"flavor": "f", "count": 4}]},
-            "status": {"phase": "Creating", "resources": {"creating": [{"flavor": "f", "count": 4}], "deleting": [{"flavor": "f", "count": 5}]}},
+            "spec": {"resources": [{"flavor": "modelarts.vm.gpu.8u", "count": 4}]},
+            "status": {"phase": "Creating", "resources": {"creating": [{"flavor": "modelarts.vm.gpu.8u", "count": 4}], "deleting": [{"flavor": "modelarts.vm.gpu.8u", "count": 5}]}},
         },
     ]);
     let nodes = NodeCounts {
@@ -650,7 +651,9 @@ fn sums_are_of_the_pools_mirrored() {
         Tally {
             pools: 2,
             ready: 1,
-            nodes
+            nodes,
+            phases: BTreeMap::from([("Running", 1), ("Creating", 1)]),
+            by_accelerator: BTreeMap::from([(Accelerator::Gpu, nodes)]),
         }
     );
 }
