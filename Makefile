@@ -65,7 +65,7 @@ tools: target/tools/helm ## build helm, kubeconform, promtool, umoci and verdict
 target/tools/helm: $(wildcard tests/tools/go.* tests/tools/*/*.go)
 	@echo "building helm, promtool and their like from source (about 5 minutes the first time)"
 	mkdir -p target/tools
-	cd tests/tools && $(go) build $(goflags) -ldflags="-s -w" -o $(CURDIR)/target/tools/ tool ./verdict
+	cd tests/tools && $(go) build $(goflags) -ldflags="-s -w" -o $(CURDIR)/target/tools/ tool ./verdict ./roots
 	touch $@
 
 crds: debug ## write crds/ anew from src/api

@@ -29,6 +29,7 @@ mod reads_anything;
 mod refuses_bad_specs;
 mod repairs;
 mod says_when_it_is_stale;
+mod shows_only_metrics_it_has;
 mod survives_outages;
 mod tells_transitions;
 mod trusts_only_what_it_is_told;

@@ -1,0 +1,128 @@
+//! The dashboard and the alerts ask for no metric and no label that the controller does not show.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::cluster::repository;
+use super::world::{World, pool};
+
+/// What scraping adds to each series.
+const OF_THE_SCRAPE: [&str; 2] = ["job", "pod"];
+
+/// The metrics of a controller with one source that works and one that fails.
+async fn metrics(name: &str) -> String {
+    let world = World::new(name).await;
+    world.put_fleet(vec![pool("a", 1)]).await;
+    let controller = world.controller();
+    world.create_source("works", json!({})).await;
+    world.until_ready("works").await;
+    world.put_faults(json!([{"status": 403}])).await;
+    world.poll("works").await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let text = controller.ask("/metrics").await.1;
+        if text.contains("modelarts_source_failing{") {
+            return text;
+        }
+        assert!(Instant::now() < deadline, "{text}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn expressions() -> Vec<String> {
+    let read = |path: &str| std::fs::read_to_string(repository(path)).unwrap();
+    let alerts: Value = serde_saphyr::from_str(&read("deploy/chart/files/alerts.yaml")).unwrap();
+    let dashboard: Value =
+        serde_json::from_str(&read("deploy/chart/files/dashboard.json")).unwrap();
+    let mut found = Vec::new();
+    collect(&alerts, &mut found);
+    collect(&dashboard, &mut found);
+    found
+}
+
+/// Every text that is an expression: `expr`, and the `query` of a variable.
+fn collect(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|it| collect(it, found)),
+        Value::Object(map) => {
+            for (key, it) in map {
+                match it.as_str() {
+                    Some(text) if key == "expr" || key == "query" => found.push(text.to_owned()),
+                    _ => collect(it, found),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The labels of each metric, with the parts of a histogram under their own names.
+fn shown(metrics: &str) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut shown: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for line in metrics.lines().filter(|line| !line.starts_with('#')) {
+        let (name, labels) = match line.split_once('{') {
+            Some((name, rest)) => (name, rest.split_once('}').unwrap().0),
+            None => (line.split_once(' ').unwrap().0, ""),
+        };
+        let labels = labels
+            .split(',')
+            .filter_map(|it| Some(it.split_once('=')?.0));
+        shown.entry(name).or_default().extend(labels);
+    }
+    shown
+}
+
+#[tokio::test]
+async fn every_metric_and_label_of_the_dashboard_and_the_alerts_is_shown_by_the_controller() {
+    let metrics = metrics("charted").await;
+    let shown = shown(&metrics);
+    let labels: BTreeSet<&str> = shown
+        .values()
+        .flatten()
+        .copied()
+        .chain(OF_THE_SCRAPE)
+        .collect();
+    let expressions = expressions();
+    assert!(expressions.len() > 30, "{expressions:?}");
+    for expression in &expressions {
+        let mut words = expression.split(|it: char| !(it.is_ascii_alphanumeric() || it == '_'));
+        if let Some(missing) =
+            words.find(|it| it.starts_with("modelarts_") && !shown.contains_key(it))
+        {
+            panic!("{missing} of {expression} is not among\n{metrics}");
+        }
+        let matched = expression.split('{').skip(1).flat_map(|it| {
+            let matchers = it.split_once('}').unwrap().0.split(',');
+            matchers.map(|it| it.trim().split(['=', '!']).next().unwrap())
+        });
+        let grouped = ["by (", "on ("].into_iter().flat_map(|opening| {
+            let lists = expression.split(opening).skip(1);
+            lists.flat_map(|it| it.split_once(')').unwrap().0.split(',').map(str::trim))
+        });
+        for label in matched.chain(grouped) {
+            assert!(labels.contains(label), "{label} of {expression}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_metrics_keep_to_the_conventions_of_prometheus() {
+    let metrics = metrics("linted").await;
+    let mut promtool = Command::new(repository("target/tools/promtool"))
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("run make tools");
+    let mut input = promtool.stdin.take().unwrap();
+    input.write_all(metrics.as_bytes()).unwrap();
+    drop(input);
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.trim().is_empty(), "{said}");
+}
