@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test format lint drift build debug controlplane tools crds clean
+.PHONY: help demo test format lint drift build debug image controlplane tools crds clean
 
 # The demo and the tests look for the programs there.
 export CARGO_TARGET_DIR := $(CURDIR)/target
@@ -38,8 +38,7 @@ lint: ## check the lints; a warning is an error
 	cargo clippy --locked --all-targets -- -D warnings
 	cd tests/controlplane && $(go) vet $(goflags) .
 	cd tests/tools && $(go) vet $(goflags) ./...
-	bash -n tests/demo.sh
-	bash -n .ci/run
+	for script in tests/demo.sh deploy/image/build.sh .ci/run; do bash -n $$script || exit; done
 
 drift: debug ## check that crds/ is what src/api says
 	rm -rf target/crds
@@ -53,6 +52,12 @@ build: ## build the controller and the simulator for use
 # The demo's: it takes a third of the time of a release build, and `make test` needs it as well.
 debug: ## build the controller and the simulator as the tests do
 	cargo build --locked
+
+image: tools target/tools/bin/cargo-cyclonedx ## build the image as an OCI layout, and print its digest and size
+	deploy/image/build.sh
+
+target/tools/bin/cargo-cyclonedx:
+	cargo install --quiet --locked --root target/tools cargo-cyclonedx@0.5.9
 
 controlplane: $(controlplane) ## build etcd, the API server and kubectl for the tests and the demo
 

@@ -16,7 +16,7 @@ const OF_THE_SCRAPE: [&str; 2] = ["job", "pod"];
 /// The metrics of a controller with one source that works and one that fails.
 async fn metrics(name: &str) -> String {
     let world = World::new(name).await;
-    world.put_fleet(vec![pool("a", 1)]).await;
+    world.put_fleet(json!([pool("a", 1)])).await;
     let controller = world.controller();
     world.create_source("works", json!({})).await;
     world.until_ready("works").await;
