@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test format lint drift build debug image controlplane tools crds clean
+.PHONY: help demo test format lint drift build debug image again controlplane tools crds clean
 
 # The demo and the tests look for the programs there.
 export CARGO_TARGET_DIR := $(CURDIR)/target
@@ -55,6 +55,15 @@ debug: ## build the controller and the simulator as the tests do
 
 image: tools target/tools/bin/cargo-cyclonedx ## build the image as an OCI layout, and print its digest and size
 	deploy/image/build.sh
+
+again: image ## build the committed image once more, in another directory, and compare the digests
+	rm -rf target/again
+	git clone --quiet . target/again
+	mkdir target/again/target
+	ln -s ../../tools target/again/target/tools
+	target/again/deploy/image/build.sh
+	cmp target/image/oci/index.json target/again/target/image/oci/index.json
+	rm -rf target/again
 
 target/tools/bin/cargo-cyclonedx:
 	cargo install --quiet --locked --root target/tools cargo-cyclonedx@0.5.9

@@ -36,11 +36,13 @@ if readelf --program-headers "$binary" | grep --quiet INTERP; then
 	exit 1
 fi
 
-target/tools/bin/cargo-cyclonedx cyclonedx --format json --spec-version 1.5 --target "$host" \
-	--describe binaries --quiet
-mkdir -p "$out"
-mv "$name.cdx.json" "$out/$name.cdx.json"
+# It writes next to Cargo.toml, and the directory of the build into the file.
+target/tools/bin/cargo-cyclonedx cyclonedx --format json --spec-version 1.5 --no-build-deps \
+	--target "$host" --override-filename "$name.sbom" --quiet
+sed "s|file://$PWD#|file:///src#|" "$name.sbom.json" >"$out/$name.cdx.json"
+rm "$name.sbom.json"
 
+"$binary" --version
 rm -rf "$root" "$out/oci" "$out/layer.tar"
 install -D --mode 755 "$binary" "$root/$name"
 install -D --mode 644 "$out/$name.cdx.json" "$root/usr/share/sbom/$name.cdx.json"
@@ -53,7 +55,8 @@ tar --create --file "$out/layer.tar" --directory "$root" --sort name --format us
 
 "$umoci" init --layout "$out/oci"
 "$umoci" new --image "$out/oci:$version"
-"$umoci" raw add-layer --image "$out/oci:$version" --no-history "$out/layer.tar"
+"$umoci" raw add-layer --image "$out/oci:$version" --history.created "$created" \
+	--history.created_by deploy/image/build.sh "$out/layer.tar"
 labels=(
 	title="$name"
 	description="Mirrors Huawei Cloud ModelArts resource pools into Kubernetes objects"
