@@ -1,0 +1,11 @@
+{{/* The namespaces that the controller works in, as JSON: an empty list is all of them. */}}
+
+{{- define "modelarts.namespaces" -}}
+{{- if eq .Values.rbac.scope "release" -}}
+{{ list .Release.Namespace | toJson }}
+{{- else if eq .Values.rbac.scope "namespaces" -}}
+{{ .Values.rbac.namespaces | uniq | sortAlpha | toJson }}
+{{- else -}}
+[]
+{{- end -}}
+{{- end }}
