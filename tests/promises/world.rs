@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
@@ -49,6 +50,21 @@ impl World {
 
     /// A world on a control plane of its own.
     pub async fn on(cluster: &'static Cluster, name: &str, simulator: Simulator) -> Self {
+        let world = Self::without_rights(cluster, name, simulator).await;
+        world.allow_credentials(&world.namespace).await;
+        let kubeconfig = world.dir.join("kubeconfig");
+        cluster
+            .service_account_kubeconfig(&world.client, SERVICE_ACCOUNT, &kubeconfig)
+            .await;
+        world
+    }
+
+    /// A world in which the controller may do what a release of the chart lets it, and no more.
+    pub async fn without_rights(
+        cluster: &'static Cluster,
+        name: &str,
+        simulator: Simulator,
+    ) -> Self {
         let client = cluster.admin().await;
         let namespace = name.to_owned();
         let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
@@ -64,11 +80,7 @@ impl World {
             simulator,
             dir,
         };
-        world.create_namespace(&world.namespace).await;
-        let kubeconfig = world.dir.join("kubeconfig");
-        cluster
-            .service_account_kubeconfig(&world.client, &kubeconfig)
-            .await;
+        world.create_account(&world.namespace).await;
         world
     }
 
@@ -85,6 +97,12 @@ impl World {
 
     /// A namespace with the credentials of the simulator's account and the right to read them.
     pub async fn create_namespace(&self, name: &str) {
+        self.create_account(name).await;
+        self.allow_credentials(name).await;
+    }
+
+    /// A namespace with the credentials of the simulator's account.
+    async fn create_account(&self, name: &str) {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let namespace = Namespace {
             metadata: ObjectMeta {
@@ -95,6 +113,11 @@ impl World {
         };
         let params = PostParams::default();
         namespaces.create(&params, &namespace).await.unwrap();
+        self.put_secret(name, ACCESS_KEY, SECRET_KEY).await;
+    }
+
+    /// Lets the controller read a namespace's Secrets.
+    async fn allow_credentials(&self, namespace: &str) {
         let (account_namespace, account) = SERVICE_ACCOUNT;
         let binding = RoleBinding {
             metadata: ObjectMeta {
@@ -113,9 +136,9 @@ impl World {
                 ..Subject::default()
             }]),
         };
-        let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), name);
+        let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
+        let params = PostParams::default();
         bindings.create(&params, &binding).await.unwrap();
-        self.put_secret(name, ACCESS_KEY, SECRET_KEY).await;
     }
 
     /// Writes the Secret `huawei` of a namespace.
@@ -155,13 +178,8 @@ impl World {
     }
 
     pub fn controller_logging(&self, level: &str, flags: &[&str]) -> Controller {
-        let log = self.dir.join("controller.log");
-        let file = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_modelarts-pool-controller"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_modelarts-pool-controller"));
+        command
             .args(["--watch-namespace", &self.namespace])
             .args(["--endpoint-template", &self.simulator.api])
             .args(["--iam-endpoint-template", &self.simulator.api])
@@ -170,11 +188,50 @@ impl World {
             .args(flags)
             .env("KUBECONFIG", self.dir.join("kubeconfig"))
             .env_remove("HTTP_PROXY")
-            .env_remove("http_proxy")
-            .stdin(Stdio::null())
-            .stderr(Stdio::from(file))
-            .spawn()
+            .env_remove("http_proxy");
+        self.start(command)
+    }
+
+    /// Starts the controller as a Deployment's container would, with exactly its arguments, its
+    /// environment and its ServiceAccount's token.
+    pub async fn controller_of(&self, deployment: &Deployment) -> Controller {
+        let spec = deployment.spec.as_ref().unwrap();
+        let pod = spec.template.spec.as_ref().unwrap();
+        let container = &pod.containers[0];
+        let namespace = deployment.metadata.namespace.as_deref().unwrap();
+        let account = pod.service_account_name.as_deref().unwrap();
+        let kubeconfig = self.dir.join(format!("{namespace}.kubeconfig"));
+        self.cluster
+            .service_account_kubeconfig(&self.client, (namespace, account), &kubeconfig)
+            .await;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_modelarts-pool-controller"));
+        command
+            .args(container.args.as_deref().unwrap_or_default())
+            .env_clear()
+            .env("KUBECONFIG", kubeconfig);
+        for variable in container.env.as_deref().unwrap_or_default() {
+            let source = variable.value_from.as_ref();
+            let field = source.and_then(|it| it.field_ref.as_ref());
+            let value = match field.map(|it| it.field_path.as_str()) {
+                None => variable.value.clone().unwrap(),
+                Some("metadata.name") => format!("{account}-of-a-test"),
+                Some("metadata.namespace") => namespace.to_owned(),
+                Some(other) => panic!("{other}: not resolved"),
+            };
+            command.env(&variable.name, value);
+        }
+        self.start(command)
+    }
+
+    fn start(&self, mut command: Command) -> Controller {
+        let log = self.dir.join("controller.log");
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
             .unwrap();
+        command.stdin(Stdio::null()).stderr(Stdio::from(file));
+        let process = command.spawn().unwrap();
         Controller { process, log }
     }
 
