@@ -15,7 +15,11 @@ fn leaves(value: &Value, at: &str, into: &mut BTreeMap<String, String>) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {
             for (key, value) in fields {
-                let key = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+                let key = if at.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{at}.{key}")
+                };
                 leaves(value, &key, into);
             }
         }
@@ -40,7 +44,11 @@ fn the_readmes_table_has_every_value_with_its_default() {
     let values: Value = serde_saphyr::from_str(&read("deploy/chart/values.yaml")).unwrap();
     let mut expected = BTreeMap::new();
     leaves(&values, "", &mut expected);
-    expected.retain(|key, _| !WHOLE.iter().any(|it| key == it || key.starts_with(&format!("{it}."))));
+    expected.retain(|key, _| {
+        !WHOLE
+            .iter()
+            .any(|it| key == it || key.starts_with(&format!("{it}.")))
+    });
 
     let readme = read("deploy/chart/README.md");
     let rows = readme.lines().filter_map(|line| line.strip_prefix("| `"));

@@ -51,7 +51,8 @@ fn refuse_unknown(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
             fields.values_mut().for_each(refuse_unknown);
-            if fields.get("properties").is_some_and(Value::is_object) && fields["type"] == "object" {
+            if fields.get("properties").is_some_and(Value::is_object) && fields["type"] == "object"
+            {
                 fields.entry("additionalProperties").or_insert(json!(false));
             }
         }
@@ -142,7 +143,10 @@ fn unknown_fields_and_wrong_types_are_found() {
     let wrong = [
         ("replicas: 1", "replicas: one"),
         ("enableServiceLinks: false", "enableServiceLink: false"),
-        ("publishNotReadyAddresses: true", "publishNotReadyAddresses: sure"),
+        (
+            "publishNotReadyAddresses: true",
+            "publishNotReadyAddresses: sure",
+        ),
         ("scope: Namespaced", "scop: Namespaced"),
         ("interval: 30s", "every: 30s"),
         ("region: cn-north-4", "regoin: cn-north-4"),

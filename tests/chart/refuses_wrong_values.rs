@@ -12,27 +12,95 @@ const WRONG: [(&str, &str, &str); 26] = [
     ("replicas=two", "/replicas", "want integer"),
     ("replicas=0", "/replicas", "minimum"),
     ("image.name=x", "/image", "'name' not allowed"),
-    ("image.digest=latest", "/image/digest", "does not match pattern"),
-    ("image.pullPolicy=Sometimes", "/image/pullPolicy", "'IfNotPresent'"),
-    ("imagePullSecrets[0]=default-secret", "/imagePullSecrets/0", "want object"),
+    (
+        "image.digest=latest",
+        "/image/digest",
+        "does not match pattern",
+    ),
+    (
+        "image.pullPolicy=Sometimes",
+        "/image/pullPolicy",
+        "'IfNotPresent'",
+    ),
+    (
+        "imagePullSecrets[0]=default-secret",
+        "/imagePullSecrets/0",
+        "want object",
+    ),
     ("crds.keep=sure", "/crds/keep", "want boolean"),
-    ("rbac.scope=all", "/rbac/scope", "'cluster', 'namespaces', 'release'"),
+    (
+        "rbac.scope=all",
+        "/rbac/scope",
+        "'cluster', 'namespaces', 'release'",
+    ),
     ("rbac.scope=namespaces", "/rbac/namespaces", "minItems"),
     ("rbac.namespaces={a}", "/rbac/namespaces", "maxItems"),
-    ("rbac.scope=namespaces,rbac.namespaces={Team_A}", "/rbac/namespaces/0", "does not match pattern"),
-    ("sources[0].name=x", "/sources/0", "missing property 'region'"),
-    ("sources[0].region=https://example.com", "/sources/0/region", "does not match pattern"),
-    ("sources[0].region=cn-north-4,sources[0].url=x", "/sources/0", "'url' not allowed"),
-    ("sources[0].region=cn-north-4,sources[0].interval=often", "/sources/0/interval", "does not match pattern"),
-    ("sources[0].region=cn-north-4,sources[0].projectId=mine", "/sources/0/projectId", "does not match pattern"),
-    ("sources[0].region=cn-north-4,sources[0].credentials.accessKey=x", "/sources/0/credentials", "'accessKey' not allowed"),
-    ("sources[0].region=cn-north-4,sources[0].prune.maxPercent=101", "/sources/0/prune/maxPercent", "maximum"),
-    ("cloud.endpointTemplate=modelarts.example.com", "/cloud/endpointTemplate", "does not match pattern"),
-    ("cloud.endpoints.eu-de=ftp://example.com", "/cloud/endpoints/eu-de", "does not match pattern"),
-    ("cloud.caBundle.configMap=a,cloud.caBundle.secret=b", "/cloud/caBundle", "must be ''"),
+    (
+        "rbac.scope=namespaces,rbac.namespaces={Team_A}",
+        "/rbac/namespaces/0",
+        "does not match pattern",
+    ),
+    (
+        "sources[0].name=x",
+        "/sources/0",
+        "missing property 'region'",
+    ),
+    (
+        "sources[0].region=https://example.com",
+        "/sources/0/region",
+        "does not match pattern",
+    ),
+    (
+        "sources[0].region=cn-north-4,sources[0].url=x",
+        "/sources/0",
+        "'url' not allowed",
+    ),
+    (
+        "sources[0].region=cn-north-4,sources[0].interval=often",
+        "/sources/0/interval",
+        "does not match pattern",
+    ),
+    (
+        "sources[0].region=cn-north-4,sources[0].projectId=mine",
+        "/sources/0/projectId",
+        "does not match pattern",
+    ),
+    (
+        "sources[0].region=cn-north-4,sources[0].credentials.accessKey=x",
+        "/sources/0/credentials",
+        "'accessKey' not allowed",
+    ),
+    (
+        "sources[0].region=cn-north-4,sources[0].prune.maxPercent=101",
+        "/sources/0/prune/maxPercent",
+        "maximum",
+    ),
+    (
+        "cloud.endpointTemplate=modelarts.example.com",
+        "/cloud/endpointTemplate",
+        "does not match pattern",
+    ),
+    (
+        "cloud.endpoints.eu-de=ftp://example.com",
+        "/cloud/endpoints/eu-de",
+        "does not match pattern",
+    ),
+    (
+        "cloud.caBundle.configMap=a,cloud.caBundle.secret=b",
+        "/cloud/caBundle",
+        "must be ''",
+    ),
     ("log.format=xml", "/log/format", "'json', 'text'"),
-    ("monitoring.monitor.kind=Both", "/monitoring/monitor/kind", "'ServiceMonitor', 'PodMonitor'"),
-    ("networkPolicy.apiServer.ports={https}", "/networkPolicy/apiServer/ports/0", "want integer"),
+    (
+        "monitoring.monitor.kind=Both",
+        "/monitoring/monitor/kind",
+        "'ServiceMonitor', 'PodMonitor'",
+    ),
+    (
+        "networkPolicy.apiServer.ports={https}",
+        "/networkPolicy/apiServer/ports/0",
+        "want integer",
+    ),
     ("extraArgs=--verbose", "/extraArgs", "want array"),
 ];
 
@@ -74,7 +142,12 @@ fn the_schema_knows_the_values_of_the_defaults_and_no_others() {
         values.pointer(&pointer).is_none()
     };
     assert_eq!(known.iter().find(missing), None, "is in no default");
-    for key in values.as_object().unwrap().keys().filter(|it| *it != "sources") {
+    for key in values
+        .as_object()
+        .unwrap()
+        .keys()
+        .filter(|it| *it != "sources")
+    {
         assert!(known.contains(&format!(".{key}")), "{key}");
     }
 }

@@ -213,9 +213,11 @@ fn a_secret_is_read_by_name_where_the_values_know_it() {
 
 #[test]
 fn a_source_outside_of_the_scope_is_refused() {
-    let outside = [
-        "--set=rbac.scope=release,sources[0].region=cn-north-4,sources[0].namespace=elsewhere",
-    ];
+    let outside =
+        ["--set=rbac.scope=release,sources[0].region=cn-north-4,sources[0].namespace=elsewhere"];
     let said = template(RELEASE, &outside).unwrap_err();
-    assert!(said.contains("\"elsewhere\"") && said.contains("modelarts-system"), "{said}");
+    assert!(
+        said.contains("\"elsewhere\"") && said.contains("modelarts-system"),
+        "{said}"
+    );
 }

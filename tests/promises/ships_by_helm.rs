@@ -41,7 +41,8 @@ async fn source(world: &World) -> ModelArtsPoolSource {
 async fn one_install_mirrors_an_upgrade_keeps_the_mirrors_and_uninstalling_leaves_them() {
     let cluster = bare("helm");
     let (namespace, name) = SERVICE_ACCOUNT;
-    let world = World::without_rights(cluster, "shipped", Simulator::start(&["--pools", "0"])).await;
+    let world =
+        World::without_rights(cluster, "shipped", Simulator::start(&["--pools", "0"])).await;
     world.put_fleet(json!([pool("a", 1), pool("b", 2)])).await;
 
     let mut values = values(&world);
@@ -69,7 +70,10 @@ async fn one_install_mirrors_an_upgrade_keeps_the_mirrors_and_uninstalling_leave
     assert_eq!(source(&world).await.uid(), installed.uid());
     drop(controller);
     let said = release.uninstall();
-    assert!(said.contains("modelartspools.modelarts.huaweicloud.com"), "{said}");
+    assert!(
+        said.contains("modelartspools.modelarts.huaweicloud.com"),
+        "{said}"
+    );
     assert_eq!(source(&world).await.uid(), installed.uid());
     let left = world.pools.list(&Default::default()).await.unwrap().items;
     let identity = |pools: &[modelarts_pool_controller::api::ModelArtsPool]| {
@@ -81,7 +85,9 @@ async fn one_install_mirrors_an_upgrade_keeps_the_mirrors_and_uninstalling_leave
     assert!(gone.unwrap_err().contains("not found"));
 
     // Installed anew, it goes on with what is there.
-    world.patch_pool("a", json!({"status": {"message": "back"}})).await;
+    world
+        .patch_pool("a", json!({"status": {"message": "back"}}))
+        .await;
     let values = self::values(&world);
     let release = Release::install(cluster, name, namespace, &values);
     let _controller = world.controller_of(&release.deployment().await).await;
@@ -141,7 +147,8 @@ async fn the_plain_manifests_apply_to_a_bare_cluster_and_again() {
     world.put_fleet(json!([pool("a", 1)])).await;
     let (namespace, name) = SERVICE_ACCOUNT;
     let deployments = Api::namespaced(world.client.clone(), namespace);
-    let mut deployment: k8s_openapi::api::apps::v1::Deployment = deployments.get(name).await.unwrap();
+    let mut deployment: k8s_openapi::api::apps::v1::Deployment =
+        deployments.get(name).await.unwrap();
     // A kustomization would add these; nothing else tells it where the simulated cloud is.
     let pod = deployment.spec.as_mut().unwrap().template.spec.as_mut();
     let args = pod.unwrap().containers[0].args.as_mut().unwrap();

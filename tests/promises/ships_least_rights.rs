@@ -70,7 +70,9 @@ async fn does_its_whole_job(mode: &Mode, world: &World, release: &Release) {
 
     world.pools.delete("a", &Default::default()).await.unwrap();
     let anew = world
-        .until_pool("a", |it| it.metadata.uid != mirror.metadata.uid && running(it))
+        .until_pool("a", |it| {
+            it.metadata.uid != mirror.metadata.uid && running(it)
+        })
         .await;
     assert!(anew.metadata.owner_references.is_some());
 
@@ -108,9 +110,15 @@ fn is_refused_everything_else(mode: &Mode) {
     let group = "modelarts.huaweicloud.com";
     let allowed = [
         ("list", format!("modelartspoolsources.{group}")),
-        ("update", format!("modelartspoolsources.{group} --subresource=status")),
+        (
+            "update",
+            format!("modelartspoolsources.{group} --subresource=status"),
+        ),
         ("delete", format!("modelartspools.{group}")),
-        ("update", format!("modelartspools.{group} --subresource=status")),
+        (
+            "update",
+            format!("modelartspools.{group} --subresource=status"),
+        ),
         ("create", "events.events.k8s.io".to_owned()),
         ("get", "secret/huawei".to_owned()),
     ];
@@ -131,7 +139,10 @@ fn is_refused_everything_else(mode: &Mode) {
         ("create", "modelartspoolsources.modelarts.huaweicloud.com"),
         ("update", "modelartspoolsources.modelarts.huaweicloud.com"),
         ("delete", "modelartspoolsources.modelarts.huaweicloud.com"),
-        ("deletecollection", "modelartspools.modelarts.huaweicloud.com"),
+        (
+            "deletecollection",
+            "modelartspools.modelarts.huaweicloud.com",
+        ),
         ("get", "pods"),
         ("get", "configmaps"),
         ("create", "deployments.apps"),
@@ -143,7 +154,10 @@ fn is_refused_everything_else(mode: &Mode) {
     ];
     for (verb, what) in forbidden {
         for namespace in [mode.work, mode.home] {
-            assert!(!may(mode, verb, what, namespace), "{verb} {what} in {namespace}");
+            assert!(
+                !may(mode, verb, what, namespace),
+                "{verb} {what} in {namespace}"
+            );
         }
     }
     // Another namespace.

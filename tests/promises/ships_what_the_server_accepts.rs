@@ -41,7 +41,13 @@ fn the_defaults_and_every_example_are_accepted_field_by_field() {
     }
     for kind in documents(&template("another-release", &[]).unwrap()) {
         if kind["kind"] == "CustomResourceDefinition" {
-            let replace = ["replace", "--dry-run=server", "--validate=strict", "-f", "-"];
+            let replace = [
+                "replace",
+                "--dry-run=server",
+                "--validate=strict",
+                "-f",
+                "-",
+            ];
             let said = cluster().try_kubectl_with(&replace, &kind.to_string());
             said.unwrap();
         }
@@ -81,7 +87,10 @@ fn the_pod_runs_under_the_restricted_profile() {
 fn a_pod_with_less_security_is_refused() {
     restricted("restricted-too");
     for (flag, reason) in [
-        ("securityContext.allowPrivilegeEscalation=true", "allowPrivilegeEscalation"),
+        (
+            "securityContext.allowPrivilegeEscalation=true",
+            "allowPrivilegeEscalation",
+        ),
         ("podSecurityContext.runAsNonRoot=false", "runAsNonRoot"),
         ("podSecurityContext.runAsUser=0", "runAsUser=0"),
         ("podSecurityContext.seccompProfile=null", "seccompProfile"),
@@ -90,7 +99,10 @@ fn a_pod_with_less_security_is_refused() {
         let objects = objects(&[&format!("--set={flag}")]);
         let pod = pod(&only(&objects, "Deployment")).to_string();
         let said = submit(&pod, &["-n", "restricted-too"]).unwrap_err();
-        assert!(said.contains("violates PodSecurity \"restricted:latest\""), "{said}");
+        assert!(
+            said.contains("violates PodSecurity \"restricted:latest\""),
+            "{said}"
+        );
         assert!(said.contains(reason), "{flag}: {said}");
     }
 }
