@@ -20,6 +20,7 @@ pub mod modelarts;
 
 pub mod admin;
 pub mod args;
+pub mod lease;
 pub mod list;
 pub mod metrics;
 pub mod progress;

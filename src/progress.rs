@@ -123,9 +123,12 @@ impl Progress {
         self.state().standby = true;
     }
 
-    /// This replica does the work.
-    pub fn lead(&self) {
-        self.state().standby = false;
+    /// This replica does the work from now on.
+    pub fn lead(&self, now: Instant) {
+        let mut state = self.state();
+        state.standby = false;
+        // Whatever fell due before was nobody's fault.
+        state.last_end = Some(now);
     }
 
     /// Whether this replica does the work.
@@ -140,7 +143,7 @@ impl Progress {
     pub fn live(&self, now: Instant) -> Result<(), String> {
         let state = self.state();
         let long_ago = |at: Instant| now.saturating_duration_since(at) > STUCK;
-        if !state.last_end.is_none_or(long_ago) {
+        if state.standby || !state.last_end.is_none_or(long_ago) {
             return Ok(());
         }
         let owed = |work: &Work| matches!(work, Work::Running(at) | Work::Due(at) if long_ago(*at));
@@ -272,8 +275,20 @@ mod tests {
         progress.found(key("a"));
         progress.stand_by();
         assert_eq!(progress.ready(now), Ok(()));
-        progress.lead();
+        progress.lead(now);
         assert!(progress.ready(now).is_err());
+    }
+
+    #[test]
+    fn a_standby_is_alive_whatever_is_due_and_so_is_one_that_has_just_begun_to_lead() {
+        let (progress, now) = (Progress::default(), Instant::now());
+        progress.begin(&key("a"), now);
+        assert!(progress.live(now + minutes(60)).is_err());
+        progress.stand_by();
+        assert_eq!(progress.live(now + minutes(60)), Ok(()));
+        progress.lead(now + minutes(60));
+        assert_eq!(progress.live(now + minutes(61)), Ok(()));
+        assert!(progress.live(now + minutes(76)).is_err());
     }
 
     #[test]

@@ -6,21 +6,24 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use futures::channel::mpsc;
 use futures::future::join_all;
-use kube::core::NamespaceResourceScope;
+use kube::client::ClientBuilder;
+use kube::core::{NamespaceResourceScope, Selector};
 use kube::{Api, Client, Config, Resource};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
 use crate::args;
 use crate::controller::{self, Context};
+use crate::lease::{Election, Gate, Lost};
 use crate::metrics;
 use crate::mirror;
 use crate::progress::{Progress, Watched};
 
-/// After a signal, running reconciles have this long to finish.
-const SHUTDOWN: Duration = Duration::from_secs(10);
+/// After a signal, running reconciles have this long to finish; then they are cut off. With the way
+/// out of the Lease that makes less than ten seconds.
+const FINISH: Duration = Duration::from_secs(7);
 
 /// The API server ends every watch after a minute, so a connection that is silent for longer has
 /// stalled, as behind a load balancer that forgot it.
@@ -47,7 +50,20 @@ pub async fn run(config: args::Run) -> anyhow::Result<()> {
     let namespace = config
         .namespace
         .unwrap_or_else(|| kubernetes.default_namespace.clone());
-    let client = Client::try_from(kubernetes).context("set up the Kubernetes client")?;
+    let gate = match config.election {
+        Some(_) => Gate::closed(),
+        None => Gate::open(),
+    };
+    let client = ClientBuilder::try_from(kubernetes.clone())
+        .map(|builder| builder.with_layer(&gate).build())
+        .context("set up the Kubernetes client")?;
+    let mut election = config
+        .election
+        .map(|election| {
+            let ungated = Client::try_from(kubernetes).context("set up the Kubernetes client")?;
+            anyhow::Ok(Election::new(ungated, &namespace, election))
+        })
+        .transpose()?;
     let mut ambient_namespaces = config.ambient_namespaces;
     ambient_namespaces.insert(namespace.clone());
     let cancel = CancellationToken::new();
@@ -63,6 +79,7 @@ pub async fn run(config: args::Run) -> anyhow::Result<()> {
         Arc::new(config.ambient),
         ambient_namespaces,
         Arc::new(Progress::default()),
+        gate.clone(),
         cancel.clone(),
     );
     let admin = Admin {
@@ -73,7 +90,7 @@ pub async fn run(config: args::Run) -> anyhow::Result<()> {
     let mut admin = tokio::spawn(admin::serve(listener, admin));
     let controllers = scopes
         .into_iter()
-        .map(|scope| control(scope, context.of_another_scope()));
+        .map(|scope| control(scope, &config.source_selector, context.of_another_scope()));
     let controlling = join_all(controllers);
     tokio::pin!(controlling);
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
@@ -84,24 +101,36 @@ pub async fn run(config: args::Run) -> anyhow::Result<()> {
             ended.context("the admin server")??;
             bail!("the admin server ended by itself");
         }
+        lost = lead(&mut election, &gate, &context.progress) => return Err(lost.into()),
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
     };
     info!(signal, "stopping");
     cancel.cancel();
-    let stopped = tokio::time::timeout(SHUTDOWN, controlling).await;
+    let finished = tokio::time::timeout(FINISH, controlling).await;
+    if finished.is_err() {
+        warn!("some writes were cut off; the next start makes them again");
+    }
+    if let Some(election) = election {
+        election.release().await;
+    }
     admin.abort();
     let _ = admin.await;
-    match stopped {
-        Ok(_) => info!("stopped"),
-        Err(_) => bail!("reconciles did not finish within {} s", SHUTDOWN.as_secs()),
-    }
+    info!("stopped");
     Ok(())
+}
+
+/// Takes part in the election for as long as it is polled, or until the leadership is lost.
+async fn lead(election: &mut Option<Election>, gate: &Gate, progress: &Progress) -> Lost {
+    match election {
+        Some(election) => election.run(gate, progress).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Runs one scope's watch on mirrors and its controller. If either ends before its time it takes
 /// the whole process with it.
-async fn control(scope: Scope, context: Context) {
+async fn control(scope: Scope, selector: &Selector, context: Context) {
     let cancel = context.cancel.clone();
     let (wake, woken) = mpsc::unbounded();
     let pools = scope.api(&context.client);
@@ -114,7 +143,7 @@ async fn control(scope: Scope, context: Context) {
         Arc::clone(&context.progress),
     );
     let watched = scope.watched("ModelArtsPoolSource");
-    let reconciling = controller::run(sources, Arc::new(context), woken, watched);
+    let reconciling = controller::run(sources, selector, Arc::new(context), woken, watched);
     tokio::select! {
         () = reconciling => {}
         () = watching => {}

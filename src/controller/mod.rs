@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use futures::channel::mpsc;
 use k8s_openapi::jiff::Timestamp;
+use kube::core::Selector;
 use kube::runtime::Controller;
 use kube::runtime::controller::{Action, Config, Error as ControllerError};
 use kube::runtime::events::{Recorder, Reporter};
@@ -32,6 +33,7 @@ use self::pass::Pass;
 use self::schedule::{Step, Timing};
 pub use self::series::SourceSeries;
 use crate::api::{FIELD_MANAGER, ModelArtsPoolSource};
+use crate::lease::Gate;
 use crate::mirror::{Inventory, Owner, Writes, attend, watch_config};
 use crate::modelarts::{self, Ambient, Class, Credentials, PollError, Snapshot, Target};
 use crate::progress::{Progress, Watched};
@@ -55,6 +57,8 @@ pub struct Context {
     pub ambient_namespaces: BTreeSet<String>,
     /// Told how far the work has got.
     pub progress: Arc<Progress>,
+    /// Open while this replica does the work; `client` is behind it.
+    pub gate: Gate,
     /// Fires when the process is to end.
     pub cancel: CancellationToken,
     /// The mirrors that are there.
@@ -93,6 +97,8 @@ enum KubeFailure {
 enum NoSnapshot {
     Cloud(PollError),
     Cluster(ReconcileError),
+    /// The process ends, or no longer leads.
+    Ended,
 }
 
 impl Context {
@@ -103,6 +109,7 @@ impl Context {
         ambient: Arc<Ambient>,
         ambient_namespaces: BTreeSet<String>,
         progress: Arc<Progress>,
+        gate: Gate,
         cancel: CancellationToken,
     ) -> Self {
         let reporter = Reporter {
@@ -116,6 +123,7 @@ impl Context {
             ambient,
             ambient_namespaces,
             progress,
+            gate,
             cancel,
             inventory: Arc::default(),
             writes: Writes::default(),
@@ -136,6 +144,14 @@ impl Context {
         SourceSeries(Arc::clone(&self.memories))
     }
 
+    /// Waits until there is no use in asking the cloud any more.
+    async fn ended(&self) {
+        tokio::select! {
+            () = self.cancel.cancelled() => {}
+            () = self.gate.shut() => {}
+        }
+    }
+
     fn memories(&self) -> MutexGuard<'_, HashMap<Key, Memory>> {
         self.memories.lock()
     }
@@ -154,10 +170,11 @@ impl Memories {
     }
 }
 
-/// Reconciles sources until `context.cancel` fires; running reconciles are finished. `wake` names
-/// sources whose mirrors somebody else changed.
+/// Reconciles the selected sources until `context.cancel` fires; running reconciles are finished.
+/// `wake` names sources whose mirrors somebody else changed.
 pub async fn run(
     sources: Api<ModelArtsPoolSource>,
+    selector: &Selector,
     context: Arc<Context>,
     wake: mpsc::UnboundedReceiver<ObjectRef<ModelArtsPoolSource>>,
     watched: Watched,
@@ -166,7 +183,7 @@ pub async fn run(
     context.progress.open(&watched);
     let (reader, writer) = reflector::store();
     let watching = Arc::clone(&context);
-    let watch = watcher(sources, watch_config())
+    let watch = watcher(sources, watch_config().labels_from(selector))
         .default_backoff()
         .inspect(move |event| {
             match event {
@@ -201,6 +218,14 @@ async fn reconcile(
     source: Arc<ModelArtsPoolSource>,
     context: Arc<Context>,
 ) -> Result<Action, ReconcileError> {
+    if !context.gate.is_open() {
+        tokio::select! {
+            () = context.gate.opened() => {}
+            () = context.cancel.cancelled() => return Ok(Action::await_change()),
+        }
+        // What is known here of the source is as old as the wait was long.
+        return Ok(Action::requeue(Duration::ZERO));
+    }
     tokio::select! {
         () = context.inventory.synced() => {}
         () = context.cancel.cancelled() => return Ok(Action::await_change()),

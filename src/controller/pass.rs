@@ -91,21 +91,35 @@ impl Pass<'_> {
             Ok((snapshot, endpoint)) => self.mirror(&snapshot, endpoint, timing, drifted).await,
             Err(NoSnapshot::Cloud(error)) => self.failed(&error, timing.interval).await,
             Err(NoSnapshot::Cluster(error)) => {
-                // The cloud was not asked, so whatever a person wanted is still to be done.
-                *self.memory = Memory {
-                    stale: self.memory.stale,
-                    ..before
-                };
+                self.take_back(before);
                 Err(error)
             }
+            Err(NoSnapshot::Ended) => {
+                self.take_back(before);
+                Ok(())
+            }
         }
+    }
+
+    /// The cloud said nothing, so whatever a person wanted is still to be done.
+    fn take_back(&mut self, before: Memory) {
+        *self.memory = Memory {
+            stale: self.memory.stale,
+            ..before
+        };
     }
 
     /// Asks the cloud. Should the answer take so long that the mirrors become stale meanwhile,
     /// they say so before it arrives.
     async fn snapshot(&mut self, timing: Timing) -> Result<(Snapshot, String), NoSnapshot> {
         let (source, context) = (self.source, self.context);
-        let asking = ask(source, context, self.owner, timing);
+        let owner = self.owner;
+        let asking = async {
+            tokio::select! {
+                answer = ask(source, context, owner, timing) => answer,
+                () = context.ended() => Err(NoSnapshot::Ended),
+            }
+        };
         futures::pin_mut!(asking);
         let stale_at =
             schedule::stale_at(source, self.memory, timing).filter(|_| !self.memory.stale);
@@ -290,6 +304,7 @@ impl Pass<'_> {
             inventory: &context.inventory,
             owner: self.owner,
             writes: &context.writes,
+            gate: &context.gate,
             cancel: &context.cancel,
         };
         let mut outcome = apply::apply(&writer, changes, now).await;

@@ -17,6 +17,7 @@ use super::project::MIRROR_GENERATION;
 use super::stamp::{Owner, stamp, stamped};
 use super::writes::{Verb, Writes};
 use crate::api::{FIELD_MANAGER, ModelArtsPool, ModelArtsPoolStatus, News, conditions, marks};
+use crate::lease::Gate;
 
 /// Enough to keep the API server busy; it, and not we, bounds a fill.
 const CONCURRENCY: usize = 16;
@@ -34,6 +35,8 @@ pub struct Writer<'a> {
     pub owner: &'a Owner,
     /// Counts the writes.
     pub writes: &'a Writes,
+    /// Once it is closed, no further write is begun.
+    pub gate: &'a Gate,
     /// When it fires, begun writes are finished and no further one is begun.
     pub cancel: &'a CancellationToken,
 }
@@ -47,7 +50,7 @@ pub struct Outcome {
     pub conflicts: usize,
     /// Changes that failed.
     pub failed: usize,
-    /// Changes not begun because the process is ending.
+    /// Changes not begun because the process is ending, or no longer leads.
     pub cancelled: usize,
     /// What people should be told, by the mirror's name.
     pub news: Vec<(String, News)>,
@@ -79,7 +82,7 @@ enum Written {
 pub async fn apply(writer: &Writer<'_>, changes: Vec<Change>, now: Timestamp) -> Outcome {
     let owner = writer.owner;
     let write = |change: Change| async move {
-        if writer.cancel.is_cancelled() {
+        if writer.cancel.is_cancelled() || !writer.gate.is_open() {
             return Written::Cancelled;
         }
         let name = change.name.clone();

@@ -1,0 +1,114 @@
+//! The write gate: a layer around the Kubernetes client that lets nothing but reads through unless
+//! this process leads, and cuts off what is under way when it may no longer lead.
+//!
+//! It closes by itself, by the clock: whoever was paused finds it closed, before it can do anything.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use kube::client::Body;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tower::{BoxError, Layer, Service};
+
+/// Open until some time, which renewals put off. Clones are one gate.
+#[derive(Clone, Debug)]
+pub struct Gate(Arc<watch::Sender<Instant>>);
+
+/// The refusal of a write.
+#[derive(Debug, thiserror::Error)]
+#[error("not written, because this replica does not hold the Lease")]
+pub struct Closed;
+
+/// A service behind a gate.
+#[derive(Clone, Debug)]
+pub struct Gated<S> {
+    gate: Gate,
+    inner: S,
+}
+
+impl Gate {
+    /// A gate that nobody closes, for a controller without other replicas.
+    pub fn open() -> Self {
+        const FOR_GOOD: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+        Self(Arc::new(watch::Sender::new(Instant::now() + FOR_GOOD)))
+    }
+
+    /// A gate that a renewal has yet to open.
+    pub fn closed() -> Self {
+        Self(Arc::new(watch::Sender::new(Instant::now())))
+    }
+
+    /// Keeps it open until then.
+    pub fn hold_until(&self, until: Instant) {
+        self.0.send_replace(until);
+    }
+
+    /// Whether writes may begin now.
+    pub fn is_open(&self) -> bool {
+        Instant::now() < *self.0.borrow()
+    }
+
+    /// Waits until writes may begin.
+    pub async fn opened(&self) {
+        let mut until = self.0.subscribe();
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = until.wait_for(|until| Instant::now() < *until).await;
+    }
+
+    /// Waits until writes may no longer begin.
+    pub async fn shut(&self) {
+        loop {
+            let until = *self.0.borrow();
+            if Instant::now() >= until {
+                return;
+            }
+            sleep_until(until).await;
+        }
+    }
+}
+
+impl<S> Layer<S> for Gate {
+    type Service = Gated<S>;
+
+    fn layer(&self, inner: S) -> Gated<S> {
+        Gated {
+            gate: self.clone(),
+            inner,
+        }
+    }
+}
+
+impl<S, B> Service<http::Request<Body>> for Gated<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>>,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+{
+    type Response = http::Response<B>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let reads = request.method().is_safe();
+        let answer = self.inner.call(request);
+        let gate = self.gate.clone();
+        Box::pin(async move {
+            if reads {
+                return answer.await.map_err(Into::into);
+            }
+            tokio::select! {
+                // Looked at first, so that nothing is sent after a pause.
+                biased;
+                () = gate.shut() => Err(Closed.into()),
+                answer = answer => answer.map_err(Into::into),
+            }
+        })
+    }
+}
