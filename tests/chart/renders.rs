@@ -178,7 +178,7 @@ fn helm_finds_nothing_to_say_about_the_chart() {
 }
 
 #[test]
-fn no_value_of_the_defaults_or_an_example_needs_a_root_a_write_or_a_right_to_list_secrets() {
+fn no_role_may_do_more_with_secrets_than_get_one() {
     for (name, flags) in variants() {
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         for object in objects(&flags) {

@@ -82,7 +82,7 @@ async fn does_its_whole_job(mode: &Mode, world: &World, release: &Release) {
     world.poll("pools").await;
     world.poll("pools").await;
     world.until_gone("c").await;
-    world.until_event("b", "PhaseChanged").await;
+    world.until_event("b", "Abnormal").await;
 
     let leases: Api<Lease> = Api::namespaced(world.client.clone(), mode.home);
     let lease = leases.get(mode.release).await.unwrap().spec.unwrap();
