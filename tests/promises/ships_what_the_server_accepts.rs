@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, repository};
-use super::support::helm::{documents, objects, only, template, variants};
+use super::support::helm::{objects, only, template, variants};
 
 /// A control plane with our kinds and the Prometheus operator's.
 fn cluster() -> &'static Cluster {
@@ -26,31 +26,24 @@ fn cluster() -> &'static Cluster {
 
 /// Has the API server check objects and forget them.
 fn submit(objects: &str, flags: &[&str]) -> Result<String, String> {
-    let create = ["create", "--dry-run=server", "--validate=strict", "-f", "-"];
-    cluster().try_kubectl_with(&[&create, flags].concat(), objects)
+    let apply = [
+        "apply",
+        "--dry-run=server",
+        "--validate=strict",
+        "--server-side",
+        "-f",
+        "-",
+    ];
+    cluster().try_kubectl_with(&[&apply, flags].concat(), objects)
 }
 
 #[test]
 fn the_defaults_and_every_example_are_accepted_field_by_field() {
     for (name, flags) in variants() {
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-        // The kinds are there already.
-        let without_kinds = [&["--set=crds.install=false"], &flags[..]].concat();
-        let yaml = template("another-release", &without_kinds).unwrap();
-        submit(&yaml, &[]).unwrap_or_else(|said| panic!("{name}: {said}"));
-    }
-    for kind in documents(&template("another-release", &[]).unwrap()) {
-        if kind["kind"] == "CustomResourceDefinition" {
-            let replace = [
-                "replace",
-                "--dry-run=server",
-                "--validate=strict",
-                "-f",
-                "-",
-            ];
-            let said = cluster().try_kubectl_with(&replace, &kind.to_string());
-            said.unwrap();
-        }
+        let yaml = template("another-release", &flags).unwrap();
+        let said = submit(&yaml, &["--force-conflicts"]);
+        said.unwrap_or_else(|said| panic!("{name}: {said}"));
     }
 }
 

@@ -9,3 +9,8 @@
 []
 {{- end -}}
 {{- end }}
+
+{{/* Not empty once the API server knows the kind of the sources, see sources.yaml. */}}
+{{- define "modelarts.kindIsKnown" -}}
+{{- if .Capabilities.APIVersions.Has "modelarts.huaweicloud.com/v1alpha1/ModelArtsPoolSource" }}known{{ end -}}
+{{- end }}
