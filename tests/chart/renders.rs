@@ -212,6 +212,60 @@ fn a_secret_is_read_by_name_where_the_values_know_it() {
 }
 
 #[test]
+fn the_nodes_identity_is_out_of_reach_unless_it_is_chosen() {
+    let egress = |flags: &[&str]| {
+        let flags = [&["--set=networkPolicy.enabled=true"], flags].concat();
+        let egress = only(&objects(&flags), "NetworkPolicy")["spec"]["egress"].take();
+        egress.as_array().unwrap().clone()
+    };
+    let metadata = "169.254.169.254/32";
+    for rule in egress(&[]) {
+        for peer in rule["to"].as_array().into_iter().flatten() {
+            let block = &peer["ipBlock"];
+            let everything = block["cidr"] == "0.0.0.0/0";
+            assert_eq!(everything, block["except"] == json!([metadata]), "{peer}");
+        }
+    }
+    let chosen = egress(&["--set=networkPolicy.metadataService=true"]);
+    let rule = json!({"ports": [{"port": 80}], "to": [{"ipBlock": {"cidr": metadata}}]});
+    assert!(chosen.contains(&rule), "{chosen:?}");
+}
+
+#[test]
+fn two_sources_of_one_name_are_refused() {
+    let twice = ["--set=sources[0].region=cn-north-4,sources[1].region=cn-north-4"];
+    let said = template(RELEASE, &twice).unwrap_err();
+    assert!(said.contains("two are called \"cn-north-4\""), "{said}");
+    let apart =
+        ["--set=sources[0].region=cn-north-4,sources[1].region=cn-north-4,sources[1].namespace=b"];
+    template(RELEASE, &apart).unwrap();
+}
+
+#[test]
+fn the_roles_of_people_are_aggregated_unless_switched_off() {
+    let labels = |suffix: &str| {
+        let name = format!("{RELEASE}-{suffix}");
+        let objects = objects(&[]);
+        let role = objects.iter().find(|it| it["metadata"]["name"] == name);
+        role.unwrap()["metadata"]["labels"].clone()
+    };
+    for (role, into) in [
+        ("view", "view"),
+        ("view", "cluster-reader"),
+        ("edit", "edit"),
+    ] {
+        let label = format!("rbac.authorization.k8s.io/aggregate-to-{into}");
+        assert_eq!(labels(role)[label], "true");
+    }
+    let off = objects(&["--set=rbac.aggregate=false"]);
+    assert!(
+        !serde_json::to_string(&off)
+            .unwrap()
+            .contains("aggregate-to")
+    );
+}
+
+#[test]
 fn a_source_outside_of_the_scope_is_refused() {
     let outside =
         ["--set=rbac.scope=release,sources[0].region=cn-north-4,sources[0].namespace=elsewhere"];

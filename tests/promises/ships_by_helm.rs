@@ -5,7 +5,7 @@ use modelarts_pool_controller::api::ModelArtsPoolSource;
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, SERVICE_ACCOUNT, repository};
-use super::release::Release;
+use super::release::{Release, run};
 use super::support::helm::{documents, template};
 use super::support::simulator::{PROJECT, Simulator};
 use super::world::{World, names, pool};
@@ -48,7 +48,7 @@ async fn one_install_mirrors_an_upgrade_keeps_the_mirrors_and_uninstalling_leave
     let mut values = values(&world);
     let release = Release::install(cluster, name, namespace, &values);
     let installed = source(&world).await;
-    let controller = world.controller_of(&release.deployment().await).await;
+    let controller = run(&release.deployment().await, &world).await;
     world.until_ready("pools").await;
     let mirrors = world.pools.list(&Default::default()).await.unwrap().items;
     assert_eq!(names(&mirrors), ["a", "b"]);
@@ -90,7 +90,7 @@ async fn one_install_mirrors_an_upgrade_keeps_the_mirrors_and_uninstalling_leave
         .await;
     let values = self::values(&world);
     let release = Release::install(cluster, name, namespace, &values);
-    let _controller = world.controller_of(&release.deployment().await).await;
+    let _controller = run(&release.deployment().await, &world).await;
     let message = |it: &modelarts_pool_controller::api::ModelArtsPool| {
         let status = it.status.as_ref();
         status.is_some_and(|it| it.message.as_deref() == Some("back"))
@@ -156,7 +156,7 @@ async fn the_plain_manifests_apply_to_a_bare_cluster_and_again() {
     let args = pod.unwrap().containers[0].args.as_mut().unwrap();
     args.push(format!("--endpoint-template={}", world.simulator.api));
     args.push("--admin-address=127.0.0.1:0".to_owned());
-    let _controller = world.controller_of(&deployment).await;
+    let _controller = run(&deployment, &world).await;
     world.create_source("pools", json!({})).await;
     world.until_ready("pools").await;
     world.until_pool("a", |_| true).await;

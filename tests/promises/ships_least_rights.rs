@@ -7,8 +7,8 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use serde_json::{Value, json};
 
-use super::cluster::Cluster;
-use super::release::Release;
+use super::cluster::{self, Cluster};
+use super::release::{Release, run};
 use super::support::simulator::{PROJECT, Simulator};
 use super::world::{World, pool};
 
@@ -62,7 +62,7 @@ async fn does_its_whole_job(mode: &Mode, world: &World, release: &Release) {
     world
         .put_fleet(json!([pool("a", 1), pool("b", 1), pool("c", 1)]))
         .await;
-    let controller = world.controller_of(&release.deployment().await).await;
+    let controller = run(&release.deployment().await, world).await;
     world.until_ready("pools").await;
     let running = |it: &modelarts_pool_controller::api::ModelArtsPool| {
         let phase = it.status.as_ref().and_then(|it| it.phase.as_deref());
@@ -202,5 +202,34 @@ async fn in_each_scope_it_does_its_whole_job_and_is_refused_everything_else() {
         does_its_whole_job(&mode, &world, &release).await;
         is_refused_everything_else(&mode);
         release.uninstall();
+    }
+}
+
+/// What the cluster's own roles take from the chart's by aggregation.
+#[test]
+fn people_may_read_both_kinds_and_write_sources_alone() {
+    let cluster = cluster::shared();
+    cluster.kubectl(&["create", "namespace", "people"]);
+    let mirrors = "modelartspools.modelarts.huaweicloud.com";
+    let sources = "modelartspoolsources.modelarts.huaweicloud.com";
+    let table = [
+        ("view", "list", mirrors, "yes"),
+        ("view", "list", sources, "yes"),
+        ("view", "create", sources, "no"),
+        ("edit", "create", sources, "yes"),
+        ("edit", "delete", sources, "yes"),
+        ("edit", "update", mirrors, "no"),
+        ("edit", "delete", mirrors, "no"),
+    ];
+    for role in ["view", "edit"] {
+        let name = format!("--clusterrole=modelarts-pool-controller-{role}");
+        let user = format!("--user={role}er");
+        cluster.kubectl(&["create", "rolebinding", role, &name, &user, "-n", "people"]);
+    }
+    for (role, verb, kind, expected) in table {
+        let user = format!("--as={role}er");
+        let said = cluster.try_kubectl(&["auth", "can-i", verb, kind, &user, "-n", "people"]);
+        let said = if said.is_ok() { "yes" } else { "no" };
+        assert_eq!(said, expected, "{role}: {verb} {kind}");
     }
 }

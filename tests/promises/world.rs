@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
@@ -192,38 +191,8 @@ impl World {
         self.start(command)
     }
 
-    /// Starts the controller as a Deployment's container would, with exactly its arguments, its
-    /// environment and its ServiceAccount's token.
-    pub async fn controller_of(&self, deployment: &Deployment) -> Controller {
-        let spec = deployment.spec.as_ref().unwrap();
-        let pod = spec.template.spec.as_ref().unwrap();
-        let container = &pod.containers[0];
-        let namespace = deployment.metadata.namespace.as_deref().unwrap();
-        let account = pod.service_account_name.as_deref().unwrap();
-        let kubeconfig = self.dir.join(format!("{namespace}.kubeconfig"));
-        self.cluster
-            .service_account_kubeconfig(&self.client, (namespace, account), &kubeconfig)
-            .await;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_modelarts-pool-controller"));
-        command
-            .args(container.args.as_deref().unwrap_or_default())
-            .env_clear()
-            .env("KUBECONFIG", kubeconfig);
-        for variable in container.env.as_deref().unwrap_or_default() {
-            let source = variable.value_from.as_ref();
-            let field = source.and_then(|it| it.field_ref.as_ref());
-            let value = match field.map(|it| it.field_path.as_str()) {
-                None => variable.value.clone().unwrap(),
-                Some("metadata.name") => format!("{account}-of-a-test"),
-                Some("metadata.namespace") => namespace.to_owned(),
-                Some(other) => panic!("{other}: not resolved"),
-            };
-            command.env(&variable.name, value);
-        }
-        self.start(command)
-    }
-
-    fn start(&self, mut command: Command) -> Controller {
+    /// Starts a controller that logs with those of this world.
+    pub fn start(&self, mut command: Command) -> Controller {
         let log = self.dir.join("controller.log");
         let file = std::fs::OpenOptions::new()
             .create(true)

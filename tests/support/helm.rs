@@ -17,11 +17,15 @@ pub fn chart() -> String {
 
 /// Runs one of the tools of `make tools` and returns what it prints; an error is what it says.
 pub fn tool(name: &str, args: &[&str]) -> Result<String, String> {
+    tool_at_home(Path::new(env!("CARGO_TARGET_TMPDIR")), name, args)
+}
+
+/// The same with a home directory, in which a tool that talks to a cluster keeps what it learns.
+pub fn tool_at_home(home: &Path, name: &str, args: &[&str]) -> Result<String, String> {
     let path = repository("target/tools").join(name);
     let output = Command::new(&path)
         .args(args)
-        // Its caches would be left behind in the home directory.
-        .env("HOME", env!("CARGO_TARGET_TMPDIR"))
+        .env("HOME", home)
         .output()
         .unwrap_or_else(|error| panic!("{}: {error}; run make tools", path.display()));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
