@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test format lint drift build debug image again controlplane tools crds clean
+.PHONY: help demo test format lint drift build debug image again controlplane tools crds manifests clean
 
 # The demo and the tests look for the programs there.
 export CARGO_TARGET_DIR := $(CURDIR)/target
@@ -27,7 +27,7 @@ help: ## print this list
 demo: controlplane tools debug ## show the controller at work until Ctrl-C; with ONCE=1 it ends by itself
 	tests/demo.sh
 
-test: format controlplane tools lint drift ## check formatting, lints, that crds/ is up to date, and run every test
+test: format controlplane tools lint drift ## check formatting, lints, that nothing generated is out of date, and run every test
 	cargo test --locked --no-fail-fast
 
 format: ## check the formatting
@@ -40,11 +40,15 @@ lint: ## check the lints; a warning is an error
 	cd tests/tools && $(go) vet $(goflags) ./...
 	for script in tests/demo.sh deploy/image/build.sh .ci/run; do bash -n $$script || exit; done
 
-drift: debug ## check that crds/ is what src/api says
-	rm -rf target/crds
-	mkdir -p target/crds
+drift: debug tools ## check that crds/ is what src/api says, and the rest what crds/ and the chart say
+	rm -rf target/crds target/manifests
+	mkdir -p target/crds target/manifests
 	target/debug/modelarts-pool-controller crd --dir target/crds
 	diff -ru crds target/crds || { echo "crds/ is not what src/api says: run make crds"; exit 1; }
+	diff -ru deploy/chart/files/crds crds || { echo "the chart's kinds are not crds/: run make crds"; exit 1; }
+	$(call render,target/manifests)
+	for file in crds controller; do diff -u deploy/manifests/$$file.yaml target/manifests/$$file.yaml || \
+		{ echo "deploy/manifests is not what the chart says: run make manifests"; exit 1; }; done
 
 build: ## build the controller and the simulator for use
 	cargo build --locked --release
@@ -82,8 +86,23 @@ target/tools/helm: $(wildcard tests/tools/go.* tests/tools/*/*.go)
 	cd tests/tools && $(go) build $(goflags) -ldflags="-s -w" -o $(CURDIR)/target/tools/ tool ./verdict ./roots
 	touch $@
 
-crds: debug ## write crds/ anew from src/api
+crds: debug ## write crds/ and the chart's copy anew from src/api
 	target/debug/modelarts-pool-controller crd --dir crds
+	target/debug/modelarts-pool-controller crd --dir deploy/chart/files/crds
+
+# Nothing there belongs to helm, so its own labels are left out.
+define render
+	for file in crds controller; do \
+		echo "# Rendered from deploy/chart: change that and run make manifests." >$(1)/$$file.yaml; done
+	target/tools/helm template modelarts-pool-controller deploy/chart --namespace modelarts-system \
+		--set crds.keep=false --show-only templates/crds.yaml | $(without_helm) >>$(1)/crds.yaml
+	target/tools/helm template modelarts-pool-controller deploy/chart --namespace modelarts-system \
+		--set crds.install=false | $(without_helm) >>$(1)/controller.yaml
+endef
+without_helm := sed '/^\# Source:/d; /^$$/d; /managed-by: Helm$$/d; / helm.sh\/chart: /d'
+
+manifests: tools ## render deploy/manifests anew from the chart
+	$(call render,deploy/manifests)
 
 clean: ## remove all outputs
 	rm -rf target

@@ -91,8 +91,8 @@ await() {
 # Neither proxies nor anything in the home directory change what these do.
 kubectl() { env -i HOME="$dir" "$controlplane" kubectl --kubeconfig "$dir/kubeconfig" "$@"; }
 
-say "etcd, API server and controller manager start, with crds/ installed"
-start "control plane" "$controlplane" up --dir "$dir" --crds "$root/crds" --until-parent-dies >"$dir/ready"
+say "etcd, API server and controller manager start"
+start "control plane" "$controlplane" up --dir "$dir" --until-parent-dies >"$dir/ready"
 await 120 "the control plane is ready" grep -q ready "$dir/ready"
 
 say "the simulated cloud starts, with $pools pools"
@@ -103,8 +103,7 @@ start simulator "$bin/modelarts-simulator" --listen 127.0.0.1:0 --pools "$pools"
 await 10 "the simulator listens" grep -q control "$dir/simulator.json"
 IFS='"' read -r _ _ _ api _ _ _ control _ <"$dir/simulator.json"
 
-say "deploy/rbac.yaml, and in namespace demo a Secret, the right to read it and a source"
-kubectl apply -f "$root/deploy/rbac.yaml"
+say "the chart is installed, with a source in namespace demo, where its Secret is"
 kubectl apply -f - <<YAML
 apiVersion: v1
 kind: Namespace
@@ -119,36 +118,21 @@ metadata:
 stringData: # the simulator's own; they open nothing else
   accessKey: SIMULATORACCESSKEY01
   secretKey: simulatorSecretKeyThatOpensNothing000000
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata:
-  name: modelarts-pool-controller-credentials
-  namespace: demo
-roleRef:
-  apiGroup: rbac.authorization.k8s.io
-  kind: ClusterRole
-  name: modelarts-pool-controller-credentials
-subjects:
-  - kind: ServiceAccount
-    name: modelarts-pool-controller
-    namespace: modelarts-system
----
-apiVersion: modelarts.huaweicloud.com/v1alpha1
-kind: ModelArtsPoolSource
-metadata:
-  name: cn-north-4
-  namespace: demo
-spec:
-  region: cn-north-4
-  credentials:
-    secretRef:
-      name: huawei
-  interval: 10s
-  staleAfter: 1m
 YAML
+cat >"$dir/values.yaml" <<YAML
+sources:
+  - region: cn-north-4
+    namespace: demo
+    credentials:
+      secretRef:
+        name: huawei
+    interval: 10s
+    staleAfter: 1m
+YAML
+env -i HOME="$dir" "$root/target/tools/helm" --kubeconfig "$dir/kubeconfig" install modelarts-pool-controller \
+    "$root/deploy/chart" --namespace modelarts-system --create-namespace --values "$dir/values.yaml" --hide-notes
 
-say "the controller starts as its own ServiceAccount; its log is $dir/controller.log"
+say "the controller starts as the chart's ServiceAccount, since no node runs its pod; its log is $dir/controller.log"
 cat >"$dir/controller.kubeconfig" <<YAML
 apiVersion: v1
 kind: Config

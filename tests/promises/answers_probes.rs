@@ -43,11 +43,7 @@ fn value(metrics: &str, series: &str) -> Option<f64> {
 async fn readiness_waits_for_the_kinds_and_for_the_first_look_at_each_source() {
     let cluster: &'static Cluster =
         Box::leak(Box::new(Cluster::without_kinds("probed-kinds", &[])));
-    cluster.kubectl(&[
-        "apply",
-        "-f",
-        repository("deploy/rbac.yaml").to_str().unwrap(),
-    ]);
+    cluster.apply_manifests();
     let world = World::on(cluster, "probed", Simulator::start(&["--pools", "0"])).await;
     let controller = world.controller();
     let body = until_answer(&controller, "/readyz", |status, body| {

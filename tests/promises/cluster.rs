@@ -14,7 +14,9 @@ use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 
-/// The namespace and name of the ServiceAccount in `deploy/rbac.yaml`.
+pub use super::support::helm::repository;
+
+/// The namespace and name of the ServiceAccount in `deploy/manifests`.
 pub const SERVICE_ACCOUNT: (&str, &str) = ("modelarts-system", "modelarts-pool-controller");
 
 pub struct Cluster {
@@ -35,11 +37,7 @@ impl Cluster {
         let crds = repository("crds");
         let flags = [&["--crds", crds.to_str().unwrap()], flags].concat();
         let cluster = Self::without_kinds(name, &flags);
-        cluster.kubectl(&[
-            "apply",
-            "-f",
-            repository("deploy/rbac.yaml").to_str().unwrap(),
-        ]);
+        cluster.apply_manifests();
         cluster
     }
 
@@ -70,6 +68,15 @@ impl Cluster {
         }
     }
 
+    /// Applies what `deploy/manifests` holds besides our kinds: the ServiceAccount and its rights.
+    /// No node runs the pod.
+    pub fn apply_manifests(&self) {
+        for file in ["namespace", "controller"] {
+            let path = repository(&format!("deploy/manifests/{file}.yaml"));
+            self.kubectl(&["apply", "-f", path.to_str().unwrap()]);
+        }
+    }
+
     /// Where the control plane keeps its files.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -87,7 +94,7 @@ impl Cluster {
     /// A client with every right. Each test has its own, because a client lives on the runtime
     /// that made it.
     pub async fn admin(&self) -> Client {
-        client_of(&self.dir.join("kubeconfig")).await
+        client_of(&self.kubeconfig()).await
     }
 
     /// Runs kubectl and returns what it prints.
@@ -106,7 +113,7 @@ impl Cluster {
         let mut kubectl = Command::new(binary())
             .arg("kubectl")
             .arg("--kubeconfig")
-            .arg(self.dir.join("kubeconfig"))
+            .arg(self.kubeconfig())
             .args(args)
             // Its cache would be left behind in the home directory.
             .env("HOME", &self.dir)
@@ -126,9 +133,18 @@ impl Cluster {
         }
     }
 
+    /// Where the kubeconfig of the control plane's administrator is.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.dir.join("kubeconfig")
+    }
+
     /// Writes a kubeconfig with which the controller is its own ServiceAccount and nothing more.
-    pub async fn service_account_kubeconfig(&self, admin: &Client, path: &Path) {
-        let (namespace, name) = SERVICE_ACCOUNT;
+    pub async fn service_account_kubeconfig(
+        &self,
+        admin: &Client,
+        (namespace, name): (&str, &str),
+        path: &Path,
+    ) {
         let accounts: Api<ServiceAccount> = Api::namespaced(admin.clone(), namespace);
         let request = TokenRequest {
             spec: TokenRequestSpec::default(),
@@ -138,7 +154,7 @@ impl Cluster {
             .create_token_request(name, &PostParams::default(), &request)
             .await
             .unwrap();
-        let mut kubeconfig = Kubeconfig::read_from(self.dir.join("kubeconfig")).unwrap();
+        let mut kubeconfig = Kubeconfig::read_from(self.kubeconfig()).unwrap();
         for user in &mut kubeconfig.auth_infos {
             let user = user.auth_info.get_or_insert_default();
             *user = Default::default();
@@ -158,9 +174,4 @@ pub async fn client_of(kubeconfig: &Path) -> Client {
 
 fn binary() -> PathBuf {
     repository("target/controlplane/controlplane")
-}
-
-/// A path in this repository.
-pub fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }

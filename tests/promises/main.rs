@@ -9,6 +9,7 @@ mod support;
 
 mod audit;
 mod cluster;
+mod release;
 mod world;
 
 mod answers_probes;
@@ -29,6 +30,9 @@ mod reads_anything;
 mod refuses_bad_specs;
 mod repairs;
 mod says_when_it_is_stale;
+mod ships_by_helm;
+mod ships_least_rights;
+mod ships_what_the_server_accepts;
 mod shows_only_metrics_it_has;
 mod survives_outages;
 mod tells_transitions;

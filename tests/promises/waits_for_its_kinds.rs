@@ -27,7 +27,6 @@ async fn wait_for_log(controller: &super::world::Controller, sign: &str) {
 #[tokio::test]
 async fn missing_kinds_and_rights_are_waited_for() {
     let cluster = own(Cluster::without_kinds("late-kinds", &[]));
-    let rbac = repository("deploy/rbac.yaml");
     // The ServiceAccount is there, its rights are not yet.
     cluster.kubectl(&["create", "namespace", "modelarts-system"]);
     let account = [
@@ -52,7 +51,7 @@ async fn missing_kinds_and_rights_are_waited_for() {
         "--all",
         "--timeout=30s",
     ]);
-    cluster.kubectl(&["apply", "-f", rbac.to_str().unwrap()]);
+    cluster.apply_manifests();
     world.create_source("pools", json!({})).await;
     world.until_ready("pools").await;
     // Nobody needs more than a line or two about each attempt, and attempts get rare.

@@ -49,6 +49,21 @@ impl World {
 
     /// A world on a control plane of its own.
     pub async fn on(cluster: &'static Cluster, name: &str, simulator: Simulator) -> Self {
+        let world = Self::without_rights(cluster, name, simulator).await;
+        world.allow_credentials(&world.namespace).await;
+        let kubeconfig = world.dir.join("kubeconfig");
+        cluster
+            .service_account_kubeconfig(&world.client, SERVICE_ACCOUNT, &kubeconfig)
+            .await;
+        world
+    }
+
+    /// A world in which the controller may do what a release of the chart lets it, and no more.
+    pub async fn without_rights(
+        cluster: &'static Cluster,
+        name: &str,
+        simulator: Simulator,
+    ) -> Self {
         let client = cluster.admin().await;
         let namespace = name.to_owned();
         let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
@@ -64,11 +79,7 @@ impl World {
             simulator,
             dir,
         };
-        world.create_namespace(&world.namespace).await;
-        let kubeconfig = world.dir.join("kubeconfig");
-        cluster
-            .service_account_kubeconfig(&world.client, &kubeconfig)
-            .await;
+        world.create_account(&world.namespace).await;
         world
     }
 
@@ -85,6 +96,12 @@ impl World {
 
     /// A namespace with the credentials of the simulator's account and the right to read them.
     pub async fn create_namespace(&self, name: &str) {
+        self.create_account(name).await;
+        self.allow_credentials(name).await;
+    }
+
+    /// A namespace with the credentials of the simulator's account.
+    async fn create_account(&self, name: &str) {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let namespace = Namespace {
             metadata: ObjectMeta {
@@ -95,6 +112,11 @@ impl World {
         };
         let params = PostParams::default();
         namespaces.create(&params, &namespace).await.unwrap();
+        self.put_secret(name, ACCESS_KEY, SECRET_KEY).await;
+    }
+
+    /// Lets the controller read a namespace's Secrets.
+    async fn allow_credentials(&self, namespace: &str) {
         let (account_namespace, account) = SERVICE_ACCOUNT;
         let binding = RoleBinding {
             metadata: ObjectMeta {
@@ -113,9 +135,9 @@ impl World {
                 ..Subject::default()
             }]),
         };
-        let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), name);
+        let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
+        let params = PostParams::default();
         bindings.create(&params, &binding).await.unwrap();
-        self.put_secret(name, ACCESS_KEY, SECRET_KEY).await;
     }
 
     /// Writes the Secret `huawei` of a namespace.
@@ -155,13 +177,8 @@ impl World {
     }
 
     pub fn controller_logging(&self, level: &str, flags: &[&str]) -> Controller {
-        let log = self.dir.join("controller.log");
-        let file = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_modelarts-pool-controller"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_modelarts-pool-controller"));
+        command
             .args(["--watch-namespace", &self.namespace])
             .args(["--endpoint-template", &self.simulator.api])
             .args(["--iam-endpoint-template", &self.simulator.api])
@@ -170,11 +187,20 @@ impl World {
             .args(flags)
             .env("KUBECONFIG", self.dir.join("kubeconfig"))
             .env_remove("HTTP_PROXY")
-            .env_remove("http_proxy")
-            .stdin(Stdio::null())
-            .stderr(Stdio::from(file))
-            .spawn()
+            .env_remove("http_proxy");
+        self.start(command)
+    }
+
+    /// Starts a controller that logs with those of this world.
+    pub fn start(&self, mut command: Command) -> Controller {
+        let log = self.dir.join("controller.log");
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
             .unwrap();
+        command.stdin(Stdio::null()).stderr(Stdio::from(file));
+        let process = command.spawn().unwrap();
         Controller { process, log }
     }
 
