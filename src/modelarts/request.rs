@@ -1,13 +1,14 @@
 //! One signed GET, from its parts to the bytes of its answer, bounded in time and size. It knows
 //! nothing of pools, and gives no answer but a success.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use k8s_openapi::jiff::Timestamp;
 use reqwest::Certificate;
 use reqwest::header::{HeaderMap, HeaderValue};
+use rustls::CertificateError;
 use secrecy::ExposeSecret as _;
 
 use super::endpoint::Endpoint;
@@ -15,8 +16,12 @@ use super::error::{Answer, classify, http_date};
 use super::reach::{PrivateAddress, PublicOnly, Reach};
 use super::{Class, Credentials, PollError, sign};
 
-/// The decoded size of one answer; a thousand pools take about 2 MB.
-pub(super) const MAX_BODY: usize = 64 << 20;
+/// The decoded size of all answers of a poll; a thousand pools take about 2 MB. What is read is held
+/// twice while it is decoded, and fits into the memory that a small pod has.
+pub(super) const MAX_BODY: usize = 32 << 20;
+
+/// As much of an answer that is no success as is looked at.
+const MAX_ERROR: usize = 64 << 10;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -45,7 +50,7 @@ impl Http {
         let build = |http: reqwest::ClientBuilder| http.build().context("set up the HTTP client");
         Ok(Self {
             anywhere: build(builder(certificates))?,
-            public: build(builder(certificates).dns_resolver(PublicOnly))?,
+            public: build(builder(certificates).dns_resolver(PublicOnly::behind_proxies()))?,
         })
     }
 
@@ -82,22 +87,28 @@ impl Http {
             error
         };
 
+        let most = if status.is_success() {
+            MAX_BODY
+        } else {
+            MAX_ERROR
+        };
+        let larger = || {
+            let detail = format!("the answer is larger than {MAX_BODY} bytes");
+            trace(too_large(operation, &detail))
+        };
+        if status.is_success() && response.content_length() > Some(MAX_BODY as u64) {
+            return Err(larger());
+        }
         let mut body = Vec::new();
         loop {
             match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_BODY => {
+                Ok(Some(chunk)) if body.len() + chunk.len() <= most => {
                     body.extend_from_slice(&chunk);
                 }
-                Ok(Some(_)) => {
-                    return Err(trace(PollError::new(
-                        operation,
-                        Class::Decode,
-                        format!("the answer is larger than {MAX_BODY} bytes"),
-                    )));
-                }
                 Ok(None) => break,
-                // An error answer is classified by its status even if its body breaks off.
-                Err(_) if !status.is_success() => break,
+                // An error answer is classified by its status, whatever becomes of its body.
+                _ if !status.is_success() => break,
+                Ok(Some(_)) => return Err(larger()),
                 Err(error) => return Err(trace(broken_off(operation, error))),
             }
         }
@@ -176,17 +187,57 @@ pub(super) fn signed(
 }
 
 pub(super) fn unreachable(operation: &'static str, error: reqwest::Error) -> PollError {
-    let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    let (class, what) = if causes.any(|cause| cause.is::<PrivateAddress>()) {
-        (Class::Endpoint, "the endpoint is refused")
+    let failure = |class, what: &str| PollError::new(operation, class, what);
+    let failure = if causes(&error).any(|cause| cause.is::<PrivateAddress>()) {
+        failure(Class::Endpoint, PrivateAddress.to_string().as_str()).shown()
+    } else if let Some(distrust) = distrust(&error) {
+        failure(Class::Unreachable, distrust).shown()
     } else if error.is_timeout() {
-        (Class::Unreachable, "no answer in time")
+        failure(Class::Unreachable, "no answer in time")
     } else if error.is_connect() {
-        (Class::Unreachable, "no connection")
+        failure(Class::Unreachable, "no connection")
     } else {
-        (Class::Unreachable, "the exchange failed")
+        failure(Class::Unreachable, "the exchange failed")
     };
-    PollError::new(operation, class, what).caused_by(error.without_url())
+    failure.caused_by(error.without_url())
+}
+
+/// An error's causes. What an I/O error wraps is not among its own.
+fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |cause| {
+        let cause: &'a (dyn Error + 'static) = *cause;
+        let io = cause.downcast_ref::<std::io::Error>();
+        match io.and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => cause.source(),
+        }
+    })
+}
+
+/// Why the certificate of the other side is not believed, where that is what went wrong.
+fn distrust(error: &reqwest::Error) -> Option<&'static str> {
+    let fault = causes(error).find_map(|cause| match cause.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(fault) => Some(fault),
+        _ => None,
+    })?;
+    Some(match fault {
+        CertificateError::UnknownIssuer => {
+            "the endpoint's certificate is of an authority that is not known here; name the authority with --ca-bundle if it is yours"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "the endpoint's certificate has expired; have it renewed, or correct this node's clock"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "the endpoint's certificate is for another host; check the endpoint, and what stands between it and here"
+        }
+        _ => "the endpoint's certificate is not valid; the controller's log says why",
+    })
+}
+
+/// A list that nobody could mean to be mirrored as one.
+pub(super) fn too_large(operation: &'static str, what: &str) -> PollError {
+    let advice = "narrow the list with query.workspaceIds or query.labelSelector";
+    PollError::new(operation, Class::Decode, format!("{what}; {advice}")).shown()
 }
 
 /// A body that ends before its time is no complete list; one that only stalls may come next time.

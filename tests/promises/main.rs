@@ -9,6 +9,7 @@ mod support;
 
 mod audit;
 mod cluster;
+mod front;
 mod release;
 mod world;
 
@@ -25,9 +26,11 @@ mod lists_without_a_cluster;
 mod locks_no_key;
 mod mirrors_field_for_field;
 mod notices_a_stalled_watch;
+mod parks_what_is_refused;
 mod prunes_shyly;
 mod reads_anything;
 mod refuses_bad_specs;
+mod relists;
 mod repairs;
 mod says_when_it_is_stale;
 mod ships_by_helm;
