@@ -7,15 +7,22 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod argo;
 mod audit;
 mod cluster;
+mod verdict;
+mod walk;
 mod world;
 
+mod agrees_with_kstatus;
 mod answers_probes;
 mod crashes_lose_nothing;
 mod failures_change_nothing;
 mod fights_nobody;
 mod fills_with_two_writes_a_pool;
+mod fits_argo_cd;
+mod fits_dashboards;
+mod fits_flux;
 mod follows_its_source;
 mod keeps_identity;
 mod keeps_sources_apart;

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/klog/v2"
 	"k8s.io/kube-state-metrics/v2/pkg/customresource"
 	"k8s.io/kube-state-metrics/v2/pkg/customresourcestate"
+	yaml "sigs.k8s.io/yaml/goyaml.v3"
 )
 
 // config is the file that kube-state-metrics reads; its own type knows nothing of `kind`.
@@ -52,8 +52,9 @@ func seriesOf(file []byte) (func(*unstructured.Unstructured) ([]string, error), 
 		}
 		var lines []string
 		for _, generator := range factory.MetricFamilyGenerators() {
-			text := generator.Generate(object).ByteSlice()
-			lines = append(lines, strings.Split(strings.TrimSpace(string(text)), "\n")...)
+			for line := range strings.Lines(string(generator.Generate(object).ByteSlice())) {
+				lines = append(lines, strings.TrimSuffix(line, "\n"))
+			}
 		}
 		klog.Flush()
 		for line := range strings.Lines(logged.String()) {
