@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test format lint drift build debug controlplane tools crds clean
+.PHONY: help demo test format lint drift build debug controlplane tools crds gitops clean
 
 # The demo and the tests look for the programs there.
 export CARGO_TARGET_DIR := $(CURDIR)/target
@@ -70,6 +70,9 @@ target/tools/helm: $(wildcard tests/tools/go.* tests/tools/*/*.go)
 
 crds: debug ## write crds/ anew from src/api
 	target/debug/modelarts-pool-controller crd --dir crds
+
+gitops: controlplane tools ## write the ConfigMap and the test data of deploy/gitops/argocd anew
+	WRITE_GITOPS=1 cargo test --locked --test promises makes_gitops_files
 
 clean: ## remove all outputs
 	rm -rf target

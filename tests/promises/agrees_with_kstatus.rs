@@ -11,7 +11,7 @@ use super::walk::{POOL, SOURCE, walked};
 /// kstatus has no word for "suspended" and waits while Ready is False; Flux' expressions and Lua
 /// know better, and are alike otherwise. Flux does not look at a deletion itself, but that is a new
 /// generation, which is not observed.
-const TABLE: [(&str, &str, &str, &str, &str); 21] = [
+const TABLE: [(&str, &str, &str, &str, &str); 22] = [
     (SOURCE, "new", "InProgress", "InProgress", "Progressing"),
     (SOURCE, "working", "InProgress", "InProgress", "Progressing"),
     (SOURCE, "ready", "Current", "Current", "Healthy"),
@@ -38,6 +38,7 @@ const TABLE: [(&str, &str, &str, &str, &str); 21] = [
     (POOL, "unheard-of", "InProgress", "InProgress", "Unknown"),
     (POOL, "stale", "InProgress", "InProgress", "Unknown"),
     (POOL, "suspended", "InProgress", "InProgress", "Unknown"),
+    (POOL, "not-listed", "InProgress", "InProgress", "Unknown"),
     (POOL, "deleted", "Terminating", "InProgress", "Progressing"),
 ];
 
@@ -47,7 +48,7 @@ async fn kstatus_flux_and_argo_cd_agree_in_every_state_of_both_kinds() {
     let objects: Vec<_> = walk.iter().map(|it| it.object.clone()).collect();
     let kstatus = verdict(&["kstatus"], &objects);
     let flux = verdict(&["flux", "deploy/gitops/flux/pools.yaml"], &objects);
-    let argo: Vec<_> = objects.iter().map(|it| argo::health(it).0).collect();
+    let argo: Vec<_> = objects.iter().map(argo::health).collect();
     let said: BTreeSet<_> = walk
         .iter()
         .enumerate()
@@ -57,7 +58,7 @@ async fn kstatus_flux_and_argo_cd_agree_in_every_state_of_both_kinds() {
                 it.state,
                 kstatus[at].as_str(),
                 flux[at].as_str(),
-                argo[at].as_str(),
+                argo[at]["status"].as_str().unwrap(),
             )
         })
         .collect();

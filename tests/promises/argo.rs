@@ -1,7 +1,7 @@
 //! Runs the Lua in `deploy/gitops/argocd` as Argo CD does: Lua 5.1 with the basic functions and
 //! `table`, an `os` of only `date` and `time` that `require` gives, and the object as `obj`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use k8s_openapi::jiff::Timestamp;
 use mlua::serde::ser::Options as SerializeOptions;
@@ -10,35 +10,28 @@ use serde_json::Value;
 
 use super::cluster::repository;
 
-/// Argo CD's own layout: a directory for each group, in it one for each kind.
-pub const CUSTOMIZATIONS: &str = "deploy/gitops/argocd/resource_customizations";
+/// Where Argo CD's own layout has the scripts and tests of one of our kinds.
+pub fn directory(kind: &str) -> PathBuf {
+    repository("deploy/gitops/argocd/resource_customizations/modelarts.huaweicloud.com").join(kind)
+}
 
 /// What Argo CD shows of an object: health and message.
-pub fn health(object: &Value) -> (String, String) {
-    let said = run(&directory(object).join("health.lua"), object);
-    let text = |field: &str| said[field].as_str().unwrap().to_owned();
-    (text("status"), text("message"))
+pub fn health(object: &Value) -> Value {
+    run("health.lua", object)
 }
 
 /// The actions that Argo CD offers for an object, by name.
 pub fn actions(object: &Value) -> Value {
-    run(&directory(object).join("actions/discovery.lua"), object)
+    run("actions/discovery.lua", object)
 }
 
 /// The object as an action leaves it.
 pub fn act(object: &Value, action: &str) -> Value {
-    let script = format!("actions/{action}/action.lua");
-    run(&directory(object).join(script), object)
+    run(&format!("actions/{action}/action.lua"), object)
 }
 
-fn directory(object: &Value) -> PathBuf {
-    let group = object["apiVersion"].as_str().unwrap().split('/').next();
-    repository(CUSTOMIZATIONS)
-        .join(group.unwrap())
-        .join(object["kind"].as_str().unwrap())
-}
-
-fn run(script: &Path, object: &Value) -> Value {
+fn run(script: &str, object: &Value) -> Value {
+    let script = directory(object["kind"].as_str().unwrap()).join(script);
     let lua = Lua::new_with(StdLib::TABLE, LuaOptions::default()).unwrap();
     let globals = lua.globals();
     // A null is a field that is not there.
@@ -61,7 +54,7 @@ fn run(script: &Path, object: &Value) -> Value {
         Ok(os.clone())
     });
     globals.set("require", require.unwrap()).unwrap();
-    let said = lua.load(script).eval::<mlua::Value>();
+    let said = lua.load(script.as_path()).eval::<mlua::Value>();
     let said = said.unwrap_or_else(|error| panic!("{}: {error}", script.display()));
     lua.from_value(said).unwrap()
 }

@@ -69,7 +69,7 @@ async fn kube_state_metrics_shows_a_source() {
     let nodes = |state: &str, count| {
         format!("kube_modelartspoolsource_nodes{{{of},state=\"{state}\"}} {count}")
     };
-    let expected = [
+    let mut expected = [
         format!(
             "kube_modelartspoolsource_condition_info{{{of},reason=\"Succeeded\",status=\"True\",type=\"Ready\"}} 1"
         ),
@@ -86,6 +86,7 @@ async fn kube_state_metrics_shows_a_source() {
         format!("kube_modelartspoolsource_pools_ready{{{of}}} 1"),
         format!("kube_modelartspoolsource_suspended{{{of}}} 0"),
     ];
+    expected.sort();
     assert_eq!(shown, expected);
 }
 

@@ -29,6 +29,7 @@ mod keeps_sources_apart;
 mod leaks_no_secret;
 mod lists_without_a_cluster;
 mod locks_no_key;
+mod makes_gitops_files;
 mod mirrors_field_for_field;
 mod notices_a_stalled_watch;
 mod prunes_shyly;

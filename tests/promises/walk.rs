@@ -102,6 +102,7 @@ async fn life() -> Vec<Seen> {
         world.poll(SOURCE_NAME).await;
     }
     seen.push(see(&world, SOURCE, "blocked"));
+    seen.push(see(&world, POOL, "not-listed"));
 
     drop(controller);
     let change = json!({"spec": {"interval": "20m"}});
@@ -212,13 +213,18 @@ fn seen_as(world: &World, kind: &'static str, state: &'static str, object: Value
     }
 }
 
+const USUAL_ENDPOINT: &str = "https://modelarts.cn-north-4.myhuaweicloud.com";
+
 /// Gives every time the same value, and the endpoint its usual one.
 fn settle(value: &mut Value, endpoint: &str) {
     match value {
         Value::String(text) => {
-            let settled = |word: &str| match word.parse::<Timestamp>() {
-                Ok(_) => "2026-01-01T00:00:00Z".to_owned(),
-                Err(_) => word.replace(endpoint, "https://modelarts.cn-north-4.myhuaweicloud.com"),
+            let settled = |word: &str| {
+                let time = word.trim_end_matches([',', ';']);
+                match time.parse::<Timestamp>() {
+                    Ok(_) => word.replace(time, "2026-01-01T00:00:00Z"),
+                    Err(_) => word.replace(endpoint, USUAL_ENDPOINT),
+                }
             };
             *text = text.split(' ').map(settled).collect::<Vec<_>>().join(" ");
         }
