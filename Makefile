@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test format lint drift build debug image again controlplane tools crds manifests clean
+.PHONY: help demo test format lint drift build debug image again controlplane tools crds manifests gitops clean
 
 # The demo and the tests look for the programs there.
 export CARGO_TARGET_DIR := $(CURDIR)/target
@@ -103,6 +103,9 @@ without_helm := sed '/^\# Source:/d; /^$$/d; /managed-by: Helm$$/d; / helm.sh\/c
 
 manifests: tools ## render deploy/manifests anew from the chart
 	$(call render,deploy/manifests)
+
+gitops: controlplane tools ## write the ConfigMap and the test data of deploy/gitops/argocd anew
+	WRITE_GITOPS=1 cargo test --locked --test promises makes_gitops_files
 
 clean: ## remove all outputs
 	rm -rf target

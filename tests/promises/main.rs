@@ -7,23 +7,31 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod argo;
 mod audit;
 mod cluster;
 mod front;
 mod release;
+mod verdict;
+mod walk;
 mod world;
 
+mod agrees_with_kstatus;
 mod answers_probes;
 mod crashes_lose_nothing;
 mod failures_change_nothing;
 mod fights_nobody;
 mod fills_with_two_writes_a_pool;
+mod fits_argo_cd;
+mod fits_dashboards;
+mod fits_flux;
 mod follows_its_source;
 mod keeps_identity;
 mod keeps_sources_apart;
 mod leaks_no_secret;
 mod lists_without_a_cluster;
 mod locks_no_key;
+mod makes_gitops_files;
 mod mirrors_field_for_field;
 mod notices_a_stalled_watch;
 mod parks_what_is_refused;
