@@ -4,4 +4,5 @@
 // its own part of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
 
+pub mod markdown;
 pub mod simulator;
