@@ -49,7 +49,9 @@ fn own() -> (BTreeSet<String>, BTreeSet<String>) {
         let variable = argument.get_env();
         variables.extend(variable.map(|name| name.to_str().unwrap().to_owned()));
     }
-    let quoted = AMBIENT.iter().flat_map(|text| text.split('"').skip(1).step_by(2));
+    let quoted = AMBIENT
+        .iter()
+        .flat_map(|text| text.split('"').skip(1).step_by(2));
     variables.extend(quoted.filter(|it| is_variable(it)).map(str::to_owned));
     (flags, variables)
 }
@@ -57,11 +59,14 @@ fn own() -> (BTreeSet<String>, BTreeSet<String>) {
 fn is_variable(word: &str) -> bool {
     word.contains('_')
         && word.starts_with(|c: char| c.is_ascii_uppercase())
-        && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+        && word
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
 fn is_flag(word: &str) -> bool {
-    word.strip_prefix("--").is_some_and(|it| it.starts_with(|c: char| c.is_ascii_lowercase()))
+    word.strip_prefix("--")
+        .is_some_and(|it| it.starts_with(|c: char| c.is_ascii_lowercase()))
 }
 
 /// The name in `--flag=value` and in `--flag`.
@@ -92,7 +97,9 @@ fn every_flag_of_this_program_that_a_page_names_exists() {
             .collect();
         for command in page.commands() {
             let words: Vec<&str> = command.split_whitespace().collect();
-            let program = words.iter().position(|it| it.ends_with("modelarts-pool-controller"));
+            let program = words
+                .iter()
+                .position(|it| it.ends_with("modelarts-pool-controller"));
             if program.is_some_and(|at| words[..at].iter().all(|it| it.contains('='))) {
                 named.extend(words.iter().map(|it| (*it).to_owned()));
             }
@@ -117,7 +124,11 @@ fn every_variable_that_a_page_names_is_read() {
         let named = spans.map(str::to_owned).chain(words_of(&page, "yaml"));
         let named = named.filter(|it| is_variable(it));
         let known = |it: &String| variables.contains(it) || ELSEWHERE.contains(&it.as_str());
-        unknown.extend(named.filter(|it| !known(it)).map(|it| format!("{}: {it}", page.path)));
+        unknown.extend(
+            named
+                .filter(|it| !known(it))
+                .map(|it| format!("{}: {it}", page.path)),
+        );
     }
     assert!(unknown.is_empty(), "{unknown:#?}");
 }
@@ -133,7 +144,9 @@ fn every_flag_and_variable_of_this_program_is_on_a_page() {
         .get_arguments()
         .filter_map(|it| it.get_long().map(|long| format!("--{long}")))
         .collect();
-    let flags = flags.intersection(&own).filter(|it| !hidden.contains(&it.as_str()));
+    let flags = flags
+        .intersection(&own)
+        .filter(|it| !hidden.contains(&it.as_str()));
     let missing: Vec<&String> = flags
         .chain(&variables)
         .filter(|it| !text.contains(it.as_str()))
@@ -148,8 +161,12 @@ fn every_metric_that_a_page_names_is_in_the_reference_of_metrics() {
     for page in pages() {
         let separators = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
         let words = page.text.split(separators);
-        for word in words.filter(|it| it.starts_with("modelarts_") && *it != "modelarts_pool_controller") {
-            let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end));
+        for word in
+            words.filter(|it| it.starts_with("modelarts_") && *it != "modelarts_pool_controller")
+        {
+            let base = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|end| word.strip_suffix(end));
             let known = [Some(word), base].into_iter().flatten();
             if !known.into_iter().any(|it| reference.contains(it)) {
                 unknown.push(format!("{}: {word}", page.path));
@@ -166,10 +183,14 @@ fn every_path_of_this_repository_that_a_page_names_exists() {
     let mut missing = Vec::new();
     for page in pages() {
         let commands = page.commands();
-        let words = commands.iter().flat_map(|it| it.split(' ').map(str::to_owned));
+        let words = commands
+            .iter()
+            .flat_map(|it| it.split(' ').map(str::to_owned));
         for word in page.spans().into_iter().chain(words) {
             let path = word.trim_start_matches("./").trim_end_matches('/');
-            let ours = PLACES.iter().any(|place| word.trim_start_matches("./").starts_with(place));
+            let ours = PLACES
+                .iter()
+                .any(|place| word.trim_start_matches("./").starts_with(place));
             if ours && !path.contains(['*', '{', '<']) && !root.join(path).exists() {
                 missing.push(format!("{}: {path}", page.path));
             }
@@ -181,7 +202,11 @@ fn every_path_of_this_repository_that_a_page_names_exists() {
 #[test]
 fn every_command_is_of_a_program_that_the_pages_may_use_and_every_make_target_exists() {
     let makefile = include_str!("../../Makefile");
-    let target = |name: &str| makefile.lines().any(|it| it.starts_with(&format!("{name}:")));
+    let target = |name: &str| {
+        makefile
+            .lines()
+            .any(|it| it.starts_with(&format!("{name}:")))
+    };
     let mut wrong = Vec::new();
     for page in pages() {
         let commands = page.commands();
@@ -196,7 +221,9 @@ fn every_command_is_of_a_program_that_the_pages_may_use_and_every_make_target_ex
             }
         }
         for span in page.spans() {
-            let name = span.strip_prefix("make ").and_then(|it| it.split(' ').next());
+            let name = span
+                .strip_prefix("make ")
+                .and_then(|it| it.split(' ').next());
             if name.is_some_and(|it| !target(it)) {
                 wrong.push(format!("{}: {span}", page.path));
             }
@@ -206,22 +233,35 @@ fn every_command_is_of_a_program_that_the_pages_may_use_and_every_make_target_ex
 }
 
 #[test]
-fn every_alert_has_an_entry_in_the_runbook() {
-    let alerts = [
-        "ModelArtsControllerAbsent",
-        "ModelArtsSourceStale",
-        "ModelArtsSourceFailing",
-        "ModelArtsSourceActionNeeded",
-        "ModelArtsPruneBlocked",
-        "ModelArtsPoolsSetAside",
-        "ModelArtsWritesFailing",
-        "ModelArtsWatchUnhealthy",
-        "ModelArtsNoLeader",
-        "ModelArtsUpstreamSlow",
-        "ModelArtsNodesAbnormal",
-    ];
-    let anchors = page("docs/runbook.md").anchors();
-    for alert in alerts {
-        assert!(anchors.contains(&alert.to_lowercase()), "{alert}");
+fn every_test_that_a_page_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut code = String::new();
+    for dir in ["src", "tests"] {
+        read_all(&root.join(dir), &mut code);
+    }
+    let mut missing = Vec::new();
+    for page in pages() {
+        let is_sentence = |it: &String| {
+            let lower = |c: char| c.is_ascii_lowercase() || c == '_';
+            it.chars().all(lower) && it.matches('_').count() > 3
+        };
+        for name in page.spans().into_iter().filter(is_sentence) {
+            let is_metric = name.starts_with("modelarts_");
+            if !is_metric && !code.contains(&format!("fn {name}(")) {
+                missing.push(format!("{}: {name}", page.path));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+fn read_all(dir: &Path, code: &mut String) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_all(&path, code);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            code.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
     }
 }

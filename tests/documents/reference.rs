@@ -50,7 +50,9 @@ fn kind(text: &mut String, crd: &Value) {
             word(&names["kind"]),
             word(&fields["description"])
         ));
-        rules(fields).iter().for_each(|rule| text.push_str(&format!("- {rule}\n")));
+        rules(fields)
+            .iter()
+            .for_each(|rule| text.push_str(&format!("- {rule}\n")));
         if !rules(fields).is_empty() {
             text.push('\n');
         }
@@ -77,7 +79,9 @@ fn rows(text: &mut String, path: &str, object: &Value) {
     for (name, field) in fields {
         let path = format!("{path}.{name}");
         let default = match &field["default"] {
-            _ if required.contains(&Value::from(name.as_str())) => "required".to_owned(),
+            _ if required.contains(&Value::from(name.as_str())) => {
+                if path.starts_with("spec") { "required" } else { "always there" }.to_owned()
+            }
             Value::Null => String::new(),
             Value::Object(_) => "see below".to_owned(),
             Value::String(text) => format!("`{text}`"),
@@ -97,11 +101,17 @@ fn rows(text: &mut String, path: &str, object: &Value) {
 }
 
 fn type_of(field: &Value) -> String {
-    let named = |field: &Value| match (word(&field["type"]).as_str(), word(&field["format"]).as_str()) {
+    let named = |field: &Value| match (
+        word(&field["type"]).as_str(),
+        word(&field["format"]).as_str(),
+    ) {
         (_, "date-time") => "time".to_owned(),
         (name, _) => name.to_owned(),
     };
-    match (word(&field["type"]).as_str(), &field["additionalProperties"]) {
+    match (
+        word(&field["type"]).as_str(),
+        &field["additionalProperties"],
+    ) {
         ("array", _) => format!("list of {}", named(&field["items"])),
         ("object", Value::Object(_)) => "map of strings".to_owned(),
         _ => named(field),
@@ -117,18 +127,17 @@ fn meaning(field: &Value) -> String {
             let words: Vec<String> = words.map(|it| format!("`{}`", word(it))).collect();
             parts.push(format!("{}one of {}", items, words.join(", ")));
         }
-        let number = |key: &str| checked[key].as_f64().map(|it| it.to_string());
-        let bounds = [
-            ("minimum", "at least", ""),
-            ("maximum", "at most", ""),
-            ("minLength", "at least", " characters"),
-            ("maxLength", "at most", " characters"),
-            ("minItems", "at least", " entries"),
-            ("maxItems", "at most", " entries"),
-        ];
-        for (key, how, unit) in bounds {
-            parts.extend(number(key).map(|number| format!("{items}{how} {number}{unit}")));
-        }
+        let bound = |least: &str, most: &str, unit: &str| {
+            let most = &checked[most].as_f64()?;
+            Some(match checked[least].as_f64() {
+                Some(least) => format!("{items}{least} to {most}{unit}"),
+                None => format!("{items}at most {most}{unit}"),
+            })
+        };
+        let range = bound("minimum", "maximum", "");
+        let length = bound("minLength", "maxLength", " characters");
+        let entries = bound("minItems", "maxItems", " entries");
+        parts.extend([range, length, entries].into_iter().flatten());
     }
     parts.extend(rules(field));
     parts.retain(|it| !it.is_empty());
@@ -139,7 +148,11 @@ fn meaning(field: &Value) -> String {
 /// What the API server says where a rule is broken.
 fn rules(field: &Value) -> Vec<String> {
     let rules = field["x-kubernetes-validations"].as_array().cloned();
-    rules.unwrap_or_default().iter().map(|it| word(&it["message"])).collect()
+    rules
+        .unwrap_or_default()
+        .iter()
+        .map(|it| word(&it["message"]))
+        .collect()
 }
 
 /// Text in one line.

@@ -50,7 +50,9 @@ fn every_yaml_on_a_page_is_taken_by_the_api_server() {
     let mut applied = 0;
     for page in pages() {
         for (place, text) in yaml(&page, "") {
-            let names = text.lines().filter_map(|it| it.trim().strip_prefix("namespace: "));
+            let names = text
+                .lines()
+                .filter_map(|it| it.trim().strip_prefix("namespace: "));
             for name in names.collect::<BTreeSet<_>>() {
                 create_namespace(&cluster, name);
             }
@@ -115,8 +117,12 @@ fn every_kubectl_command_on_a_page_about_our_kinds_works() {
     let mut ran = 0;
     for page in pages() {
         for command in page.commands() {
-            let verb = command.strip_prefix("kubectl ").and_then(|it| it.split(' ').next());
-            let ours = ["modelartspool", "mapool", "mapsource"].iter().any(|it| command.contains(it));
+            let verb = command
+                .strip_prefix("kubectl ")
+                .and_then(|it| it.split(' ').next());
+            let ours = ["modelartspool", "mapool", "mapsource"]
+                .iter()
+                .any(|it| command.contains(it));
             if !verb.is_some_and(|it| VERBS.contains(&it)) || !ours || command.ends_with("-w") {
                 continue;
             }
@@ -170,7 +176,10 @@ fn families(metrics: &str) -> BTreeMap<String, Family> {
             let (series, rest) = line.split_at(end);
             let ends = ["", "_total", "_bucket", "_sum", "_count"];
             let mut names = ends.iter().filter_map(|end| series.strip_suffix(end));
-            let family = names.find(|it| families.contains_key(*it)).unwrap().to_owned();
+            let family = names
+                .find(|it| families.contains_key(*it))
+                .unwrap()
+                .to_owned();
             let family = families.get_mut(&family).unwrap();
             family.has_series = true;
             let labels = rest.strip_prefix('{').and_then(|it| it.split_once('}'));
@@ -205,8 +214,15 @@ async fn the_reference_of_metrics_is_what_a_controller_shows() {
     };
     let mut text = METRICS.to_owned();
     for (name, family) in families(&metrics) {
-        assert!(family.has_series, "{name} has no series here, so its labels are unknown");
-        let total = if family.kind == "counter" && !name.ends_with("_total") { "_total" } else { "" };
+        assert!(
+            family.has_series,
+            "{name} has no series here, so its labels are unknown"
+        );
+        let total = if family.kind == "counter" && !name.ends_with("_total") {
+            "_total"
+        } else {
+            ""
+        };
         let labels: Vec<String> = family.labels.iter().map(|it| format!("`{it}`")).collect();
         let help = family.help.trim_end_matches('.');
         text.push_str(&format!(
@@ -216,5 +232,9 @@ async fn the_reference_of_metrics_is_what_a_controller_shows() {
         ));
     }
     assert_generated("docs/metrics.md", &text);
-    assert!(page("docs/metrics.md").text.contains("modelarts_polls_total"));
+    assert!(
+        page("docs/metrics.md")
+            .text
+            .contains("modelarts_polls_total")
+    );
 }

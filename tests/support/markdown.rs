@@ -111,12 +111,13 @@ impl Page {
     /// The anchors that links may name, as GitHub makes them of headings.
     pub fn anchors(&self) -> BTreeSet<String> {
         let anchor = |heading: &String| {
-            let kept = heading.to_lowercase().chars().filter_map(|c| match c {
+            let lower = heading.to_lowercase();
+            let kept = lower.chars().filter_map(|c| match c {
                 ' ' => Some('-'),
                 c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c),
                 _ => None,
             });
-            kept.collect()
+            kept.collect::<String>()
         };
         self.headings().iter().map(anchor).collect()
     }
@@ -148,7 +149,10 @@ impl Page {
             .collect();
         lines
             .into_iter()
-            .map(|line| line.split_once(" # ").map_or(line.clone(), |it| it.0.to_owned()))
+            .map(|line| {
+                line.split_once(" # ")
+                    .map_or(line.clone(), |it| it.0.to_owned())
+            })
             .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
             .collect()
