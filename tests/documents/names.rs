@@ -27,7 +27,7 @@ const ELSEWHERE: [&str; 6] = [
 ];
 
 /// Programs whose commands the pages show.
-const PROGRAMS: [&str; 8] = [
+const PROGRAMS: [&str; 9] = [
     "cargo",
     "curl",
     "export",
@@ -36,6 +36,7 @@ const PROGRAMS: [&str; 8] = [
     "make",
     "modelarts-pool-controller",
     "promtool",
+    "skopeo",
 ];
 
 /// Long flags and variables of the program, all its commands together.
