@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test format lint drift build debug image again controlplane tools crds clean
+.PHONY: help demo test format lint drift build debug image again controlplane tools crds docs clean
 
 # The demo and the tests look for the programs there.
 export CARGO_TARGET_DIR := $(CURDIR)/target
@@ -45,6 +45,7 @@ drift: debug ## check that crds/ is what src/api says
 	mkdir -p target/crds
 	target/debug/modelarts-pool-controller crd --dir target/crds
 	diff -ru crds target/crds || { echo "crds/ is not what src/api says: run make crds"; exit 1; }
+	cargo test --locked --quiet --test documents the_reference_
 
 build: ## build the controller and the simulator for use
 	cargo build --locked --release
@@ -84,6 +85,10 @@ target/tools/helm: $(wildcard tests/tools/go.* tests/tools/*/*.go)
 
 crds: debug ## write crds/ anew from src/api
 	target/debug/modelarts-pool-controller crd --dir crds
+
+# The metrics are those of a running controller, so their page is compared among the promises.
+docs: controlplane ## write docs/reference.md and docs/metrics.md anew from the code
+	UPDATE_DOCS=1 cargo test --locked --test documents --test promises the_reference_
 
 clean: ## remove all outputs
 	rm -rf target

@@ -156,7 +156,7 @@ fn every_flag_and_variable_of_this_program_is_on_a_page() {
 }
 
 #[test]
-fn every_metric_that_a_page_names_is_in_the_reference_of_metrics() {
+fn every_metric_that_a_page_names_is_one_of_the_controllers() {
     let reference: BTreeSet<String> = page("docs/metrics.md").spans().into_iter().collect();
     let mut unknown = Vec::new();
     for page in pages() {

@@ -79,9 +79,12 @@ fn rows(text: &mut String, path: &str, object: &Value) {
     for (name, field) in fields {
         let path = format!("{path}.{name}");
         let default = match &field["default"] {
-            _ if required.contains(&Value::from(name.as_str())) => {
-                if path.starts_with("spec") { "required" } else { "always there" }.to_owned()
+            _ if required.contains(&Value::from(name.as_str())) => if path.starts_with("spec") {
+                "required"
+            } else {
+                "always there"
             }
+            .to_owned(),
             Value::Null => String::new(),
             Value::Object(_) => "see below".to_owned(),
             Value::String(text) => format!("`{text}`"),
