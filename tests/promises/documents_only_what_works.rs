@@ -60,7 +60,7 @@ fn every_yaml_on_a_page_is_taken_by_the_api_server() {
             applied += 1;
         }
     }
-    assert!(applied > 5, "only {applied} blocks were found");
+    assert!(applied > 3, "only {applied} blocks were found");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn every_other_yaml_on_a_page_is_yaml_of_a_kind_that_is_named() {
 
 #[test]
 fn every_kubectl_command_on_a_page_about_our_kinds_works() {
-    const VERBS: [&str; 5] = ["annotate", "describe", "explain", "get", "patch"];
+    const VERBS: [&str; 6] = ["annotate", "auth", "describe", "explain", "get", "patch"];
     let cluster = Cluster::start("documented-commands", &[]);
     create_namespace(&cluster, NAMESPACE);
     apply(&cluster, EXAMPLE).unwrap();
