@@ -50,11 +50,13 @@ fn own() -> (BTreeSet<String>, BTreeSet<String>) {
         let variable = argument.get_env();
         variables.extend(variable.map(|name| name.to_str().unwrap().to_owned()));
     }
-    let quoted = AMBIENT
-        .iter()
-        .flat_map(|text| text.split('"').skip(1).step_by(2));
-    variables.extend(quoted.filter(|it| is_variable(it)).map(str::to_owned));
+    variables.extend(ambient());
     (flags, variables)
+}
+
+fn ambient() -> BTreeSet<String> {
+    let quoted = AMBIENT.iter().flat_map(|text| text.split('"').skip(1).step_by(2));
+    quoted.filter(|it| is_variable(it)).map(str::to_owned).collect()
 }
 
 fn is_variable(word: &str) -> bool {
@@ -136,20 +138,18 @@ fn every_variable_that_a_page_names_is_read() {
 
 #[test]
 fn every_flag_and_variable_of_this_program_is_on_a_page() {
-    let (flags, variables) = own();
     let text: String = pages().iter().map(|it| it.text.clone()).collect();
-    // Arguments of `list` and `crd` are in their --help, and this one is for tests.
-    let hidden = ["--metadata-endpoint"];
-    let list = Cli::command();
-    let own: BTreeSet<String> = list
-        .get_arguments()
-        .filter_map(|it| it.get_long().map(|long| format!("--{long}")))
-        .collect();
-    let flags = flags
-        .intersection(&own)
-        .filter(|it| !hidden.contains(&it.as_str()));
-    let missing: Vec<&String> = flags
-        .chain(&variables)
+    let cli = Cli::command();
+    // Those of `list` and `crd` are in their --help, and a hidden one is for tests.
+    let mut names = Vec::new();
+    for argument in cli.get_arguments().filter(|it| !it.is_hide_set()) {
+        names.extend(argument.get_long().map(|long| format!("`--{long}`")));
+        let variable = argument.get_env();
+        names.extend(variable.map(|name| format!("`{}`", name.to_str().unwrap())));
+    }
+    names.extend(ambient().into_iter().map(|name| format!("`{name}`")));
+    let missing: Vec<&String> = names
+        .iter()
         .filter(|it| !text.contains(it.as_str()))
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
