@@ -55,8 +55,13 @@ fn own() -> (BTreeSet<String>, BTreeSet<String>) {
 }
 
 fn ambient() -> BTreeSet<String> {
-    let quoted = AMBIENT.iter().flat_map(|text| text.split('"').skip(1).step_by(2));
-    quoted.filter(|it| is_variable(it)).map(str::to_owned).collect()
+    let quoted = AMBIENT
+        .iter()
+        .flat_map(|text| text.split('"').skip(1).step_by(2));
+    quoted
+        .filter(|it| is_variable(it))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn is_variable(word: &str) -> bool {
