@@ -10,7 +10,7 @@ const PLACES: [&str; 3] = ["src/controller", "src/mirror", "src/modelarts/error.
 
 /// Words there that are no reasons: types and statuses of conditions, our kinds, and words of the
 /// cloud or for metrics.
-const OTHERS: [&str; 33] = [
+const OTHERS: [&str; 34] = [
     "BillingChangeRestricted",
     "CapacityHealthy",
     "False",
@@ -43,6 +43,7 @@ const OTHERS: [&str; 33] = [
     "Truncated",
     "Unknown",
     "Upgrading",
+    "WriteFailed",
     "Year",
 ];
 
