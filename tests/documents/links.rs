@@ -28,12 +28,3 @@ fn every_relative_link_leads_to_a_file_and_to_a_heading_of_it() {
     }
     assert!(broken.is_empty(), "{broken:#?}");
 }
-
-#[test]
-fn nothing_points_at_the_internet_where_the_repository_has_it() {
-    for from in pages() {
-        for link in from.links() {
-            assert!(!link.contains("/blob/"), "{}: {link}", from.path);
-        }
-    }
-}

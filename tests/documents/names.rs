@@ -26,6 +26,9 @@ const ELSEWHERE: [&str; 6] = [
     "HUAWEICLOUD_SDK_IAM_ENDPOINT",
 ];
 
+/// Flags of other programs that stand without their program.
+const FOREIGN: [&str; 2] = ["--custom-resource-state-config-file", "--wait"];
+
 /// Programs whose commands the pages show.
 const PROGRAMS: [&str; 9] = [
     "cargo",
@@ -115,7 +118,7 @@ fn every_flag_of_this_program_that_a_page_names_exists() {
         let named = named.into_iter().filter(|it| is_flag(it));
         unknown.extend(
             named
-                .filter(|it| !flags.contains(flag(it)))
+                .filter(|it| !flags.contains(flag(it)) && !FOREIGN.contains(&flag(it)))
                 .map(|it| format!("{}: {it}", page.path)),
         );
     }
