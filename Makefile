@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test format lint drift build debug image again controlplane tools crds manifests gitops clean
+.PHONY: help demo test format lint drift build debug image again controlplane tools crds manifests gitops docs clean
 
 # The demo and the tests look for the programs there.
 export CARGO_TARGET_DIR := $(CURDIR)/target
@@ -49,6 +49,7 @@ drift: debug tools ## check that crds/ is what src/api says, and the rest what c
 	$(call render,target/manifests)
 	for file in crds controller; do diff -u deploy/manifests/$$file.yaml target/manifests/$$file.yaml || \
 		{ echo "deploy/manifests is not what the chart says: run make manifests"; exit 1; }; done
+	cargo test --locked --quiet --test documents the_reference_
 
 build: ## build the controller and the simulator for use
 	cargo build --locked --release
@@ -106,6 +107,10 @@ manifests: tools ## render deploy/manifests anew from the chart
 
 gitops: controlplane tools ## write the ConfigMap and the test data of deploy/gitops/argocd anew
 	WRITE_GITOPS=1 cargo test --locked --test promises makes_gitops_files
+
+# The metrics are those of a running controller, so their page is compared among the promises.
+docs: controlplane ## write docs/reference.md and docs/metrics.md anew from the code
+	UPDATE_DOCS=1 cargo test --locked --test documents --test promises the_reference_
 
 clean: ## remove all outputs
 	rm -rf target

@@ -19,6 +19,7 @@ mod world;
 mod agrees_with_kstatus;
 mod answers_probes;
 mod crashes_lose_nothing;
+mod documents_only_what_works;
 mod failures_change_nothing;
 mod fights_nobody;
 mod fills_with_two_writes_a_pool;
