@@ -77,11 +77,16 @@ impl Cluster {
 
     /// Kills one component, as a crash would; with `--restart` it comes back by itself.
     pub fn kill(&self, component: &str) {
+        self.signal(component, "-KILL");
+    }
+
+    /// Sends a signal to one component, such as `-STOP`.
+    pub fn signal(&self, component: &str, signal: &str) {
         let pids = std::fs::read_to_string(self.dir.join("pids.json")).unwrap();
         let pids: serde_json::Value = serde_json::from_str(&pids).unwrap();
         let pid = pids[component].to_string();
-        let killed = Command::new("kill").args(["-9", &pid]).status().unwrap();
-        assert!(killed.success(), "{component} has pid {pid}");
+        let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(sent.success(), "{component} has pid {pid}");
     }
 
     /// A client with every right. Each test has its own, because a client lives on the runtime
