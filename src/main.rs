@@ -22,13 +22,16 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     let (level, format) = cli.log();
     telemetry::start(level, format)?;
     let runtime = tokio::runtime::Runtime::new().context("start the async runtime")?;
-    match cli.task()? {
+    let ended = match cli.task()? {
         Task::Run(config) => runtime
             .block_on(run::run(config))
             .map(|()| ExitCode::SUCCESS),
         Task::List(config) => runtime.block_on(list::list(config)),
         Task::Crd(dir) => print_crds(dir.as_deref()).map(|()| ExitCode::SUCCESS),
-    }
+    };
+    // Dropping it would wait for a name server that does not answer.
+    runtime.shutdown_background();
+    ended
 }
 
 fn print_crds(dir: Option<&Path>) -> anyhow::Result<()> {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use futures::channel::mpsc;
 use futures::future::join_all;
+use http::HeaderValue;
+use http::header::USER_AGENT;
 use kube::client::ClientBuilder;
 use kube::core::{NamespaceResourceScope, Selector};
 use kube::{Api, Client, Config, Resource};
@@ -21,9 +23,9 @@ use crate::metrics;
 use crate::mirror;
 use crate::progress::{Progress, Watched};
 
-/// After a signal, running reconciles have this long to finish; then they are cut off. With the way
-/// out of the Lease that makes less than ten seconds.
-const FINISH: Duration = Duration::from_secs(7);
+/// After a signal, running reconciles have this long to finish; then they are cut off. With the time
+/// to give up the Lease that is well below ten seconds.
+const FINISH: Duration = Duration::from_secs(6);
 
 /// The API server ends every watch after a minute, so a connection that is silent for longer has
 /// stalled, as behind a load balancer that forgot it.
@@ -45,6 +47,8 @@ pub async fn run(config: args::Run) -> anyhow::Result<()> {
         .await
         .context("find the cluster: run in a pod, or point KUBECONFIG at a kubeconfig")?;
     kubernetes.read_timeout = Some(SILENCE);
+    let agent = user_agent(config.pod_name.as_deref())?;
+    kubernetes.headers.push((USER_AGENT, agent));
     // The time that a connection lay idle before a request does not count.
     kubernetes.reset_reader_on_write = true;
     let namespace = config
@@ -118,6 +122,13 @@ pub async fn run(config: args::Run) -> anyhow::Result<()> {
     let _ = admin.await;
     info!("stopped");
     Ok(())
+}
+
+/// What the API server's audit log says of this process.
+fn user_agent(pod_name: Option<&str>) -> anyhow::Result<HeaderValue> {
+    let program = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+    let pod = pod_name.map_or_else(String::new, |name| format!(" ({name})"));
+    HeaderValue::from_str(&format!("{program}{pod}")).context("--pod-name")
 }
 
 /// Takes part in the election for as long as it is polled, or until the leadership is lost.

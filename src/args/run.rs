@@ -72,7 +72,7 @@ pub(super) struct ElectionArgs {
         global = true
     )]
     lease_name: String,
-    /// This replica's name, which the Lease shows while it leads
+    /// This replica's name, which the Lease shows while it leads, and the API server's audit log
     #[arg(long, env = "POD_NAME", value_name = "NAME", value_parser = object_name, global = true)]
     pod_name: Option<String>,
 }
@@ -93,6 +93,8 @@ pub struct Run {
     pub ambient_namespaces: BTreeSet<String>,
     /// Where to serve probes and metrics.
     pub admin_address: SocketAddr,
+    /// The name of this replica, where one was given.
+    pub pod_name: Option<String>,
     /// How to find out which replica works; without it this one does.
     pub election: Option<Election>,
 }
@@ -121,6 +123,7 @@ impl RunArgs {
             ambient,
             ambient_namespaces: self.ambient_namespaces.into_iter().collect(),
             admin_address: self.admin_address,
+            pod_name: election.pod_name.clone(),
             election: election.checked()?,
         })
     }

@@ -112,3 +112,86 @@ where
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    /// Answers after a while.
+    struct Slow(Duration);
+
+    impl Service<http::Request<Body>> for Slow {
+        type Response = http::Response<()>;
+        type Error = Infallible;
+        type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: http::Request<Body>) -> Self::Future {
+            let pause = tokio::time::sleep(self.0);
+            Box::pin(async move {
+                pause.await;
+                Ok(http::Response::new(()))
+            })
+        }
+    }
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    async fn ask(gate: &Gate, method: &str, takes: Duration) -> Result<(), BoxError> {
+        let mut service = gate.layer(Slow(takes));
+        let request = http::Request::builder().method(method);
+        let request = request.body(Body::empty()).unwrap();
+        service.call(request).await.map(|_| ())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_gate_lets_reads_through_and_nothing_else() {
+        let gate = Gate::closed();
+        ask(&gate, "GET", seconds(1)).await.unwrap();
+        for method in ["POST", "PUT", "PATCH", "DELETE"] {
+            let refused = ask(&gate, method, Duration::ZERO).await.unwrap_err();
+            assert!(refused.is::<Closed>(), "{method}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_under_way_is_cut_off_when_the_gate_closes() {
+        let (gate, begun) = (Gate::closed(), Instant::now());
+        gate.hold_until(begun + seconds(10));
+        ask(&gate, "PUT", seconds(9)).await.unwrap();
+        let refused = ask(&gate, "PUT", seconds(9)).await.unwrap_err();
+        assert!(refused.is::<Closed>());
+        assert_eq!(begun.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewal_lets_a_write_under_way_go_on() {
+        let (gate, begun) = (Gate::closed(), Instant::now());
+        gate.hold_until(begun + seconds(10));
+        let renewal = async {
+            tokio::time::sleep(seconds(5)).await;
+            gate.hold_until(begun + seconds(15));
+        };
+        let (written, ()) = tokio::join!(ask(&gate, "PUT", seconds(14)), renewal);
+        written.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_an_open_gate_goes_on_when_it_opens() {
+        let gate = Gate::closed();
+        let renewal = async {
+            tokio::time::sleep(seconds(5)).await;
+            gate.hold_until(Instant::now() + seconds(10));
+        };
+        tokio::join!(gate.opened(), renewal);
+        assert!(gate.is_open());
+        assert!(Gate::open().is_open());
+    }
+}

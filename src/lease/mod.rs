@@ -194,18 +194,24 @@ fn record(lease: &Lease) -> Record {
 
 /// The Lease renewed by its holder, or taken by another.
 fn held(mut lease: Lease, me: &str, now: Timestamp) -> Lease {
-    let before = lease.spec.take().unwrap_or_default();
-    let is_mine = before.holder_identity.as_deref() == Some(me);
-    let transitions = before.lease_transitions.unwrap_or_default();
+    let now = Some(MicroTime(now));
+    let (acquire_time, transitions) = match lease.spec.take() {
+        None => (now.clone(), 0),
+        Some(before) => {
+            let transitions = before.lease_transitions.unwrap_or_default();
+            if before.holder_identity.as_deref() == Some(me) {
+                (before.acquire_time, transitions)
+            } else {
+                (now.clone(), transitions.saturating_add(1))
+            }
+        }
+    };
     lease.spec = Some(LeaseSpec {
         holder_identity: Some(me.to_owned()),
         lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
-        acquire_time: before
-            .acquire_time
-            .filter(|_| is_mine)
-            .or(Some(MicroTime(now))),
-        renew_time: Some(MicroTime(now)),
-        lease_transitions: Some(transitions.saturating_add(i32::from(!is_mine))),
+        acquire_time,
+        renew_time: now,
+        lease_transitions: Some(transitions),
         ..LeaseSpec::default()
     });
     lease
@@ -216,4 +222,30 @@ fn given_up(mut lease: Lease, now: Timestamp) -> Lease {
     spec.holder_identity = None;
     spec.renew_time = Some(MicroTime(now));
     lease
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lease_shows_since_when_it_is_held_and_how_often_it_changed_hands() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let shown = |lease: &Lease| {
+            let spec = lease.spec.clone().unwrap();
+            let holder = spec.holder_identity.unwrap_or_default();
+            let seconds = |it: Option<MicroTime>| it.unwrap().0.as_second();
+            let times = (seconds(spec.acquire_time), seconds(spec.renew_time));
+            (holder, times, spec.lease_transitions.unwrap())
+        };
+        let lease = held(Lease::default(), "a", at(1));
+        assert_eq!(shown(&lease), ("a".to_owned(), (1, 1), 0));
+        let lease = held(lease, "a", at(2));
+        assert_eq!(shown(&lease), ("a".to_owned(), (1, 2), 0));
+        let lease = given_up(lease, at(3));
+        assert_eq!(record(&lease).holder, None);
+        let lease = held(lease, "b", at(4));
+        assert_eq!(shown(&lease), ("b".to_owned(), (4, 4), 1));
+        assert_eq!(record(&lease).duration, DURATION);
+    }
 }

@@ -1,36 +1,18 @@
 //! `/livez`, `/readyz` and `/metrics` say what is so, and nothing that they must not say.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::cluster::{Cluster, repository};
 use super::support::simulator::Simulator;
-use super::world::{Controller, World, pool};
+use super::world::{World, pool};
 
 async fn start(name: &str, pools: &[&str]) -> World {
     let world = World::new(name).await;
     let fleet = pools.iter().map(|name| pool(name, 1)).collect();
     world.put_fleet(fleet).await;
     world
-}
-
-/// Asks until an answer is as wanted.
-async fn until_answer(
-    controller: &Controller,
-    path: &str,
-    wanted: impl Fn(u16, &str) -> bool,
-) -> String {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        let (status, body) = controller.ask(path).await;
-        if wanted(status, &body) {
-            return body;
-        }
-        assert!(Instant::now() < deadline, "{path}: {status} {body}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 /// The value of a series.
@@ -46,7 +28,7 @@ async fn readiness_waits_for_the_kinds_and_for_the_first_look_at_each_source() {
     cluster.apply_manifests();
     let world = World::on(cluster, "probed", Simulator::start(&["--pools", "0"])).await;
     let controller = world.controller();
-    let body = until_answer(&controller, "/readyz", |status, body| {
+    let body = controller.until("/readyz", |status, body| {
         status == 503 && body.contains("ModelArtsPoolSources")
     });
     let body = body.await;
@@ -58,16 +40,16 @@ async fn readiness_waits_for_the_kinds_and_for_the_first_look_at_each_source() {
     assert_eq!(controller.ask("/livez").await, (200, "ok\n".to_owned()));
 
     cluster.kubectl(&["apply", "-f", repository("crds").to_str().unwrap()]);
-    until_answer(&controller, "/readyz", |status, _| status == 200).await;
+    controller.until("/readyz", |status, _| status == 200).await;
 
     // The kinds go, and come back: it says so, stays, and recovers.
     cluster.kubectl(&["delete", "-f", repository("crds").to_str().unwrap()]);
-    until_answer(&controller, "/readyz", |status, _| status == 503).await;
+    controller.until("/readyz", |status, _| status == 503).await;
     let metrics = controller.ask("/metrics").await.1;
     let healthy = "modelarts_watch_healthy{kind=\"ModelArtsPool\"}";
     assert_eq!(value(&metrics, healthy), Some(0.0), "{metrics}");
     cluster.kubectl(&["apply", "-f", repository("crds").to_str().unwrap()]);
-    until_answer(&controller, "/readyz", |status, _| status == 200).await;
+    controller.until("/readyz", |status, _| status == 200).await;
 }
 
 #[tokio::test]
@@ -79,11 +61,11 @@ async fn a_source_whose_cloud_does_not_answer_is_waited_for_until_that_has_a_nam
         .await;
     let controller = world.controller();
     let pending = "waiting for the first look at source unpolled/pools\n";
-    let body = until_answer(&controller, "/readyz", |status, body| {
+    let body = controller.until("/readyz", |status, body| {
         status == 503 && !body.contains("the watch on")
     });
     assert_eq!(body.await, pending);
-    until_answer(&controller, "/readyz", |status, _| status == 200).await;
+    controller.until("/readyz", |status, _| status == 200).await;
     world
         .until_source("pools", |it| {
             super::world::condition(it, "FetchFailed").1 == "UpstreamUnreachable"
@@ -100,7 +82,9 @@ async fn metrics_tell_what_was_polled_and_written_and_forget_a_deleted_source() 
     let controller = world.controller();
     world.create_source("pools", json!({})).await;
     world.until_ready("pools").await;
-    let metrics = until_answer(&controller, "/metrics", |_, body| body.contains("outcome")).await;
+    let metrics = controller
+        .until("/metrics", |_, body| body.contains("outcome"))
+        .await;
     let of_source = "{namespace=\"measured\",source=\"pools\"";
     let series = |name: &str, more: &str| value(&metrics, &format!("{name}{of_source}{more}}}"));
     assert_eq!(
@@ -131,18 +115,16 @@ async fn metrics_tell_what_was_polled_and_written_and_forget_a_deleted_source() 
     world.put_faults(json!([{"status": 403}])).await;
     world.poll("pools").await;
     let failing = "modelarts_source_failing{namespace=\"measured\",source=\"pools\",reason=\"PermissionDenied\"}";
-    until_answer(&controller, "/metrics", |_, body| {
-        value(body, failing) == Some(1.0)
-    })
-    .await;
+    controller
+        .until("/metrics", |_, body| value(body, failing) == Some(1.0))
+        .await;
 
     world
         .cluster
         .kubectl(&["delete", "modelartspoolsource", "pools", "-n", "measured"]);
-    until_answer(&controller, "/metrics", |_, body| {
-        !body.contains("source=\"pools\"")
-    })
-    .await;
+    controller
+        .until("/metrics", |_, body| !body.contains("source=\"pools\""))
+        .await;
 }
 
 #[tokio::test]
@@ -151,7 +133,9 @@ async fn labels_are_names_of_sources_and_words_of_this_program() {
     let controller = world.controller();
     world.create_source("pools", json!({})).await;
     world.until_ready("pools").await;
-    let metrics = until_answer(&controller, "/metrics", |_, body| body.contains("outcome")).await;
+    let metrics = controller
+        .until("/metrics", |_, body| body.contains("outcome"))
+        .await;
     for line in metrics.lines() {
         assert!(
             !line.contains("secret-pool-name") && !line.contains("http"),

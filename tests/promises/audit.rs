@@ -15,6 +15,8 @@ pub struct Request {
     pub resource: String,
     pub name: String,
     pub code: i64,
+    /// The User-Agent, which has the name of the replica.
+    pub agent: String,
 }
 
 /// How much of the record has been read.
@@ -61,6 +63,7 @@ impl Audit {
                     resource,
                     name: text(&object["name"]),
                     code: event["responseStatus"]["code"].as_i64().unwrap_or_default(),
+                    agent: text(&event["userAgent"]),
                 }
             })
             .collect()
@@ -69,6 +72,15 @@ impl Audit {
     /// The controller's writes to mirrors.
     pub fn mirror_writes(&self) -> Vec<Request> {
         self.writes("modelartspools")
+    }
+
+    /// The writes of one replica, Leases aside.
+    pub fn writes_of(&self, replica: &str) -> Vec<Request> {
+        let name = format!("({replica})");
+        let mut writes = self.mirror_writes();
+        writes.extend(self.source_writes());
+        writes.retain(|request| request.agent.ends_with(&name));
+        writes
     }
 
     /// The controller's writes to sources.

@@ -84,9 +84,14 @@ impl Cluster {
 
     /// Kills one component, as a crash would; with `--restart` it comes back by itself.
     pub fn kill(&self, component: &str) {
+        self.signal(component, "-KILL");
+    }
+
+    /// Sends a signal to one component, such as `-STOP`.
+    pub fn signal(&self, component: &str, signal: &str) {
         let pid = self.pid(component);
-        let killed = Command::new("kill").args(["-9", &pid]).status().unwrap();
-        assert!(killed.success(), "{component} has pid {pid}");
+        let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(sent.success(), "{component} has pid {pid}");
     }
 
     /// Where etcd serves its clients.

@@ -96,5 +96,5 @@ pub async fn run(deployment: &Deployment, world: &World) -> Controller {
         };
         command.env(&variable.name, value);
     }
-    world.start(command)
+    world.start("controller", command)
 }

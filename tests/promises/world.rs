@@ -140,6 +140,23 @@ impl World {
         bindings.create(&params, &binding).await.unwrap();
     }
 
+    /// Gives the controller in this world's namespace the rights that the shipped Role gives it in
+    /// its own, so that every world has a Lease of its own.
+    pub async fn allow_election(&self) {
+        let (account_namespace, account) = SERVICE_ACCOUNT;
+        let name = format!("{account}-lease");
+        for kind in ["role", "rolebinding"] {
+            let shipped = ["get", kind, &name, "-n", account_namespace, "-o", "json"];
+            let shipped = self.cluster.kubectl(&shipped);
+            let mut object: Value = serde_json::from_str(&shipped).unwrap();
+            object["metadata"] = json!({"name": name, "namespace": self.namespace});
+            let apply = self
+                .cluster
+                .try_kubectl_with(&["apply", "-f", "-"], &object.to_string());
+            apply.unwrap();
+        }
+    }
+
     /// Writes the Secret `huawei` of a namespace.
     pub async fn put_secret(&self, namespace: &str, access_key: &str, secret_key: &str) {
         let data = json!({"accessKey": access_key, "secretKey": secret_key});
@@ -177,6 +194,18 @@ impl World {
     }
 
     pub fn controller_logging(&self, level: &str, flags: &[&str]) -> Controller {
+        self.start("controller", self.command(level, flags))
+    }
+
+    /// Starts one of several controllers, with a log of its own and a name in the audit log. This
+    /// world's namespace is its own, in which it may use Leases as the shipped RBAC says.
+    pub fn replica(&self, name: &str, flags: &[&str]) -> Controller {
+        let own = ["--pod-name", name, "--namespace", &self.namespace];
+        let level = "warn,modelarts_pool_controller=debug";
+        self.start(name, self.command(level, &[&own, flags].concat()))
+    }
+
+    fn command(&self, level: &str, flags: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_modelarts-pool-controller"));
         command
             .args(["--watch-namespace", &self.namespace])
@@ -189,12 +218,12 @@ impl World {
             .env("LOG_FORMAT", "text")
             .env_remove("HTTP_PROXY")
             .env_remove("http_proxy");
-        self.start(command)
+        command
     }
 
-    /// Starts a controller that logs with those of this world.
-    pub fn start(&self, mut command: Command) -> Controller {
-        let log = self.dir.join("controller.log");
+    /// Starts a controller that logs under this name with those of this world.
+    pub fn start(&self, name: &str, mut command: Command) -> Controller {
+        let log = self.dir.join(format!("{name}.log"));
         let file = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -369,10 +398,15 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = std::fs::read_to_string(self.dir.join("controller.log")).unwrap_or_default();
-            let lines: Vec<&str> = log.lines().collect();
-            let last = &lines[lines.len().saturating_sub(60)..];
-            eprintln!("last lines of the controller's log:\n{}", last.join("\n"));
+            let files = std::fs::read_dir(&self.dir).into_iter().flatten();
+            for file in files.flatten().map(|it| it.path()) {
+                if file.extension().is_some_and(|it| it == "log") {
+                    let log = std::fs::read_to_string(&file).unwrap_or_default();
+                    let lines: Vec<&str> = log.lines().collect();
+                    let last = lines[lines.len().saturating_sub(60)..].join("\n");
+                    eprintln!("last lines of {}:\n{last}", file.display());
+                }
+            }
         }
         let _ = std::fs::remove_dir_all(&self.dir);
     }
@@ -386,6 +420,11 @@ impl Controller {
     /// What the controller has logged, and any controller before it in this world.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Where it logs.
+    pub fn log_file(&self) -> PathBuf {
+        self.log.clone()
     }
 
     /// Asks its admin server, once that listens.
@@ -414,11 +453,35 @@ impl Controller {
         self.process.try_wait().unwrap().is_none()
     }
 
-    /// Asks the controller to end, and waits until it has.
-    pub fn stop(mut self) -> std::process::ExitStatus {
+    /// Asks until an answer is as wanted.
+    pub async fn until(&self, path: &str, wanted: impl Fn(u16, &str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (status, body) = self.ask(path).await;
+            if wanted(status, &body) {
+                return body;
+            }
+            assert!(Instant::now() < deadline, "{path}: {status} {body}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Sends a signal, such as `-STOP`.
+    pub fn signal(&self, signal: &str) {
         let pid = self.process.id().to_string();
-        Command::new("kill").arg(pid).status().unwrap();
+        let sent = Command::new("kill").args([signal, &pid]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until the controller has ended.
+    pub fn end(mut self) -> std::process::ExitStatus {
         self.process.wait().unwrap()
+    }
+
+    /// Asks the controller to end, and waits until it has.
+    pub fn stop(self) -> std::process::ExitStatus {
+        self.signal("-TERM");
+        self.end()
     }
 }
 
