@@ -54,7 +54,7 @@ impl Pass<'_> {
         // What the last snapshot wanted is no longer what should be there.
         self.forget_intended();
         warn!(namespace = %self.owner.namespace, source = %self.owner.name, mirrors = changes.len(), "mirrors go stale");
-        self.memory.stale = self.apply(changes, &mirrors).await.is_complete();
+        self.memory.stale = self.apply(changes, &mirrors).await.is_settled();
         if self.memory.stale {
             let since = since.map_or_else(|| "it was created".to_owned(), |at| format!("{at:.0}"));
             let note = format!(
@@ -194,12 +194,17 @@ impl Pass<'_> {
         self.memory.failure = None;
         self.memory.absences = Some(plan.absences.clone());
         let stored = self.status();
-        if outcome.is_complete() {
-            self.memory.failures = 0;
+        if outcome.is_settled() {
+            // What is not wanted is tried again at the next poll, and as drift before that.
+            self.memory.failures = match outcome.refused.is_empty() {
+                true => 0,
+                false => self.memory.failures.saturating_add(1),
+            };
             let spread = 1.0 + schedule::JITTER * fastrand::f64();
             self.memory.next_poll = later(now, timing.interval.mul_f64(spread));
             let synced = report::Synced {
                 plan: &plan,
+                refused: &outcome.refused,
                 project_id: &snapshot.key().project_id,
                 endpoint,
                 taken_at: snapshot.taken_at(),

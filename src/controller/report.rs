@@ -1,5 +1,7 @@
 //! How a reconcile went → the source's own status. Pure, and the one place that decides Ready.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
@@ -7,7 +9,7 @@ use super::memory::Failure;
 use crate::api::{
     CONFIRM_PRUNE, Fact, ModelArtsPoolSourceStatus as Status, News, conditions, marks,
 };
-use crate::mirror::{Blocked, Plan};
+use crate::mirror::{Blocked, Plan, Refusal};
 use crate::modelarts::Class;
 
 /// What every report starts from.
@@ -24,6 +26,8 @@ pub(super) struct Before<'a> {
 /// A complete snapshot.
 pub(super) struct Synced<'a> {
     pub plan: &'a Plan,
+    /// The mirrors that the API server does not want.
+    pub refused: &'a BTreeMap<Refusal, Vec<String>>,
     pub project_id: &'a str,
     pub endpoint: String,
     pub taken_at: Timestamp,
@@ -33,7 +37,10 @@ pub(super) struct Synced<'a> {
 pub(super) fn synced(before: &Before<'_>, synced: &Synced<'_>) -> Status {
     let plan = synced.plan;
     let tally = &plan.tally;
-    let mut facts = vec![ready(plan)];
+    let mut facts = match synced.refused.keys().next() {
+        None => vec![ready(plan)],
+        Some(first) => refused(first.reason(), synced.refused),
+    };
     if let Some(blocked) = &plan.blocked {
         facts.push(prune_blocked(blocked));
     }
@@ -62,7 +69,7 @@ pub(super) fn synced(before: &Before<'_>, synced: &Synced<'_>) -> Status {
 /// The status after a snapshot that could not be mirrored whole: the API server refused writes.
 pub(super) fn unwritten(before: &Before<'_>) -> Status {
     let message = "some mirrors could not be written; the controller's log names them and why";
-    let mut facts = before.kept(&["PruneBlocked", "PartiallyDecoded"]);
+    let mut facts = before.kept(&["WriteFailed", "PruneBlocked", "PartiallyDecoded"]);
     facts.push(Fact::no("Ready", "ProgressingWithRetry", message));
     facts.push(Fact::yes("Reconciling", "ProgressingWithRetry", message));
     before.with(facts)
@@ -72,7 +79,7 @@ pub(super) fn unwritten(before: &Before<'_>) -> Status {
 /// may help only once the mirrors are `stale`, so that one lost answer pages nobody.
 pub(super) fn failed(before: &Before<'_>, failure: &Failure, stale: bool) -> Status {
     let (reason, message) = (failure.class.reason(), failure.message.clone());
-    let mut facts = before.kept(&["PruneBlocked", "PartiallyDecoded"]);
+    let mut facts = before.kept(&["WriteFailed", "PruneBlocked", "PartiallyDecoded"]);
     facts.push(Fact::yes("FetchFailed", reason, message.clone()));
     if matches!(failure.class, Class::Throttled(_)) {
         facts.push(Fact::yes("Throttled", reason, message.clone()));
@@ -115,12 +122,24 @@ pub(super) fn news(before: &Status, after: &Status) -> Vec<News> {
         let known = held(before, kind).is_some_and(|it| it.0 == reason);
         (!known).then(|| News::warning(reason, message))
     };
-    let mut news: Vec<News> = ["FetchFailed", "PruneBlocked", "PartiallyDecoded"]
+    let mut news: Vec<News> = [
+        "FetchFailed",
+        "WriteFailed",
+        "PruneBlocked",
+        "PartiallyDecoded",
+    ]
         .iter()
         .filter_map(|kind| appeared(kind))
         .collect();
-    if held(before, "FetchFailed").is_some() && held(after, "FetchFailed").is_none() {
-        news.push(News::normal("Recovered", "polling works again"));
+    // A suspended source has not recovered from anything.
+    let suspended = after.conditions.iter().any(|it| it.reason == "Suspended");
+    for (kind, note) in [
+        ("FetchFailed", "polling works again"),
+        ("WriteFailed", "every mirror is stored again"),
+    ] {
+        if !suspended && held(before, kind).is_some() && held(after, kind).is_none() {
+            news.push(News::normal("Recovered", note));
+        }
     }
     news
 }
@@ -159,12 +178,13 @@ impl Before<'_> {
     }
 }
 
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 8] = [
     "Ready",
     "Reconciling",
     "Stalled",
     "FetchFailed",
     "Throttled",
+    "WriteFailed",
     "PruneBlocked",
     "PartiallyDecoded",
 ];
@@ -192,6 +212,18 @@ fn ready(plan: &Plan) -> Fact {
     } else {
         Fact::yes("Ready", "PartialSuccess", gaps.join("; "))
     }
+}
+
+/// A source some of whose mirrors the API server does not want: a person must act.
+fn refused(reason: &str, refused: &BTreeMap<Refusal, Vec<String>>) -> Vec<Fact> {
+    let each = refused.iter();
+    let each = each.map(|(why, names)| format!("{}: {}", why.message(), some_of(names)));
+    let message = each.collect::<Vec<_>>().join("; ");
+    vec![
+        Fact::no("Ready", reason, message.clone()),
+        Fact::yes("Stalled", reason, message.clone()),
+        Fact::yes("WriteFailed", reason, message),
+    ]
 }
 
 fn prune_blocked(blocked: &Blocked) -> Fact {

@@ -1,6 +1,10 @@
 //! The only writer of mirrors. Every write is conditional on the version it was planned for, has
 //! a deadline, and is fed back into the inventory; a conflict is left to the next plan.
+//!
+//! It does not hammer an API server that fails or refuses, and deletes nothing while it fails.
 
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -14,6 +18,7 @@ use super::health;
 use super::inventory::{Fingerprint, Inventory};
 use super::plan::{Action, Change, Version, Why};
 use super::project::MIRROR_GENERATION;
+use super::refusal::Refusal;
 use super::stamp::{Owner, stamp, stamped};
 use super::writes::{Verb, Writes};
 use crate::api::{FIELD_MANAGER, ModelArtsPool, ModelArtsPoolStatus, News, conditions, marks};
@@ -48,17 +53,21 @@ pub struct Outcome {
     pub done: usize,
     /// Changes that somebody else's write made void; the next plan sees it.
     pub conflicts: usize,
-    /// Changes that failed.
+    /// Changes that failed because the API server did.
     pub failed: usize,
-    /// Changes not begun because the process is ending, or no longer leads.
+    /// Changes not begun, because the process is ending or no longer leads, or because others of the
+    /// plan failed.
     pub cancelled: usize,
+    /// The mirrors that the API server does not want, by why.
+    pub refused: BTreeMap<Refusal, Vec<String>>,
     /// What people should be told, by the mirror's name.
     pub news: Vec<(String, News)>,
 }
 
 impl Outcome {
-    /// Whether the mirrors now are what the plan wanted.
-    pub fn is_complete(&self) -> bool {
+    /// Whether the mirrors now are what the plan wanted, but for those that the API server does not
+    /// want: trying again soon gains nothing.
+    pub fn is_settled(&self) -> bool {
         self.conflicts + self.failed + self.cancelled == 0
     }
 }
@@ -67,45 +76,81 @@ impl Outcome {
 enum WriteError {
     #[error("no answer from the API server within {} s", DEADLINE.as_secs())]
     Late,
+    #[error("the API server knows no status of this mirror")]
+    NoStatus,
     #[error(transparent)]
-    Refused(#[from] kube::Error),
+    Answered(#[from] kube::Error),
 }
 
 enum Written {
     Done(Vec<(String, News)>),
     Conflict,
     Failed,
+    Refused(Refusal, String),
     Cancelled,
 }
 
-/// Makes the changes, several at a time, and logs each that fails.
+/// Makes the changes, several at a time, and logs each that fails. Deletions come last.
 pub async fn apply(writer: &Writer<'_>, changes: Vec<Change>, now: Timestamp) -> Outcome {
+    let (deletions, others): (Vec<_>, Vec<_>) = changes
+        .into_iter()
+        .partition(|change| matches!(change.action, Action::Delete(_)));
+    let stop = writer.cancel.child_token();
+    let mut outcome = Outcome::default();
+    make_all(writer, others, now, &stop, &mut outcome).await;
+    if outcome.failed > 0 {
+        stop.cancel();
+    }
+    make_all(writer, deletions, now, &stop, &mut outcome).await;
+    outcome
+}
+
+/// Makes these changes until `stop` fires, and fires it once so many of them have failed that the
+/// cause is the API server and no mirror.
+async fn make_all(
+    writer: &Writer<'_>,
+    changes: Vec<Change>,
+    now: Timestamp,
+    stop: &CancellationToken,
+    outcome: &mut Outcome,
+) {
     let owner = writer.owner;
-    let write = |change: Change| async move {
-        if writer.cancel.is_cancelled() || !writer.gate.is_open() {
-            return Written::Cancelled;
-        }
-        let name = change.name.clone();
-        let news = change.news.iter().map(|news| (name.clone(), news.clone()));
-        let news = news.collect();
-        match writer.make(change, now).await {
-            Ok(()) => Written::Done(news),
-            Err(WriteError::Refused(kube::Error::Api(status)))
-                if status.is_conflict() || status.is_already_exists() || status.is_not_found() =>
-            {
-                debug!(pool = %name, reason = %status.reason, "somebody else wrote first");
-                Written::Conflict
+    let no_room = OnceLock::new();
+    let write = |change: Change| {
+        let no_room = &no_room;
+        async move {
+            if stop.is_cancelled() || !writer.gate.is_open() {
+                return Written::Cancelled;
             }
-            Err(error) => {
-                warn!(namespace = %owner.namespace, source = %owner.name, pool = %name, %error, "write mirror");
-                Written::Failed
+            let name = change.name.clone();
+            if let (Action::Create(..), Some(refusal)) = (&change.action, no_room.get()) {
+                return Written::Refused(*refusal, name);
+            }
+            let news = change.news.iter().map(|news| (name.clone(), news.clone()));
+            let news = news.collect();
+            let error = match writer.make(change, now).await {
+                Ok(()) => return Written::Done(news),
+                Err(error) if error.is_conflict() => {
+                    debug!(pool = %name, %error, "somebody else wrote first");
+                    return Written::Conflict;
+                }
+                Err(error) => error,
+            };
+            warn!(namespace = %owner.namespace, source = %owner.name, pool = %name, %error, "write mirror");
+            match error.refusal() {
+                Some(refusal) => {
+                    if refusal.concerns_every_create() {
+                        let _ = no_room.set(refusal);
+                    }
+                    Written::Refused(refusal, name)
+                }
+                None => Written::Failed,
             }
         }
     };
     let mut written = futures::stream::iter(changes)
         .map(write)
         .buffer_unordered(CONCURRENCY);
-    let mut outcome = Outcome::default();
     while let Some(written) = written.next().await {
         match written {
             Written::Done(news) => {
@@ -114,10 +159,38 @@ pub async fn apply(writer: &Writer<'_>, changes: Vec<Change>, now: Timestamp) ->
             }
             Written::Conflict => outcome.conflicts += 1,
             Written::Failed => outcome.failed += 1,
+            Written::Refused(refusal, name) => {
+                outcome.refused.entry(refusal).or_default().push(name);
+            }
             Written::Cancelled => outcome.cancelled += 1,
         }
+        if outcome.failed == CONCURRENCY {
+            stop.cancel();
+        }
     }
-    outcome
+    // The order of the answers is chance.
+    outcome.refused.values_mut().for_each(|names| names.sort());
+}
+
+impl WriteError {
+    fn status(&self) -> Option<&kube::core::Status> {
+        match self {
+            Self::Answered(kube::Error::Api(status)) => Some(status),
+            _ => None,
+        }
+    }
+
+    fn is_conflict(&self) -> bool {
+        self.status()
+            .is_some_and(|it| it.is_conflict() || it.is_already_exists() || it.is_not_found())
+    }
+
+    fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::NoStatus => Some(Refusal::NoStatus),
+            _ => self.status().and_then(Refusal::of),
+        }
+    }
 }
 
 impl Writer<'_> {
@@ -184,7 +257,15 @@ impl Writer<'_> {
         mirror.metadata.managed_fields = None;
         let params = params();
         let replaced = self.pools.replace_status(&name, &params, &mirror);
-        let stored = self.write(Verb::UpdateStatus, replaced).await?;
+        let stored = match self.write(Verb::UpdateStatus, replaced).await {
+            // A mirror that is still there has no status to be found.
+            Err(error) if error.status().is_some_and(kube::core::Status::is_not_found) => {
+                let there = self.read(&name).await?;
+                let same = there.metadata.uid == mirror.metadata.uid;
+                return Err(if same { WriteError::NoStatus } else { error });
+            }
+            answer => answer?,
+        };
         if !self.inventory.observe_answer(&stored, sent) {
             warn!(pool = %name, "the API server dropped fields of this status: the installed CRD of ModelArtsPools is older than this program; apply the one of this version");
         }

@@ -53,6 +53,7 @@ fn blocked(names: &[&str]) -> Plan {
 fn after(status: &Status, plan: &Plan, second: i64) -> Status {
     let all = Synced {
         plan,
+        refused: &BTreeMap::new(),
         project_id: "p",
         endpoint: "https://modelarts.example".to_owned(),
         taken_at: at(second),
