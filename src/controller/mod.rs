@@ -10,6 +10,7 @@ mod report;
 mod schedule;
 mod secret;
 mod series;
+mod slots;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +23,7 @@ use kube::core::Selector;
 use kube::runtime::Controller;
 use kube::runtime::controller::{Action, Config, Error as ControllerError};
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::{self, ObjectRef, reflector};
+use kube::runtime::reflector::{self, ObjectRef, Store, reflector};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
@@ -32,14 +33,12 @@ use self::memory::Memory;
 use self::pass::Pass;
 use self::schedule::{Step, Timing};
 pub use self::series::SourceSeries;
+use self::slots::Slots;
 use crate::api::{FIELD_MANAGER, ModelArtsPoolSource};
 use crate::lease::Gate;
 use crate::mirror::{Inventory, Owner, Writes, attend, watch_config};
 use crate::modelarts::{self, Ambient, Class, Credentials, PollError, Snapshot, Target};
 use crate::progress::{Progress, Watched};
-
-/// Sources polled at the same time.
-const CONCURRENT_SOURCES: u16 = 16;
 
 /// One request to the API server about a source or a Secret.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -67,6 +66,7 @@ pub struct Context {
     pub writes: Writes,
     recorder: Recorder,
     memories: Arc<Memories>,
+    slots: Arc<Slots>,
 }
 
 /// What is remembered of every source.
@@ -128,6 +128,7 @@ impl Context {
             inventory: Arc::default(),
             writes: Writes::default(),
             memories: Arc::default(),
+            slots: Arc::default(),
         }
     }
 
@@ -193,8 +194,12 @@ pub async fn run(
             }
             attend(event, &watched, &watching.progress);
         });
+    let stored = reader.clone();
+    let reconcile = move |source, context| reconcile(source, stored.clone(), context);
     Controller::for_stream(reflector(writer, watch).applied_objects(), reader)
-        .with_config(Config::default().concurrency(CONCURRENT_SOURCES))
+        // As many as want to: each waits for its turn in its namespace's line, and not in one line
+        // behind the thousand sources of another.
+        .with_config(Config::default().concurrency(0))
         .reconcile_on(wake)
         .graceful_shutdown_on(cancelled)
         .run(reconcile, after_error, Arc::clone(&context))
@@ -216,21 +221,26 @@ pub async fn run(
 
 async fn reconcile(
     source: Arc<ModelArtsPoolSource>,
+    sources: Store<ModelArtsPoolSource>,
     context: Arc<Context>,
 ) -> Result<Action, ReconcileError> {
+    let (key, progress) = (key(&source), &context.progress);
+    let turn = async {
+        context.gate.opened().await;
+        context.inventory.synced().await;
+        context.slots.take(&key.0).await
+    };
+    let _slot = tokio::select! {
+        slot = turn => slot,
+        () = context.cancel.cancelled() => return Ok(Action::await_change()),
+    };
     if !context.gate.is_open() {
-        tokio::select! {
-            () = context.gate.opened() => {}
-            () = context.cancel.cancelled() => return Ok(Action::await_change()),
-        }
-        // What is known here of the source is as old as the wait was long.
         return Ok(Action::requeue(Duration::ZERO));
     }
-    tokio::select! {
-        () = context.inventory.synced() => {}
-        () = context.cancel.cancelled() => return Ok(Action::await_change()),
-    }
-    let (key, progress) = (key(&source), &context.progress);
+    // What was known of the source is as old as the wait was long.
+    let Some(source) = sources.get(&ObjectRef::from_obj(&*source)) else {
+        return Ok(Action::await_change());
+    };
     progress.begin(&key, Instant::now());
     let next = look_at(&source, &context, &key).await;
     let delay = match &next {

@@ -128,9 +128,9 @@ pub(super) fn news(before: &Status, after: &Status) -> Vec<News> {
         "PruneBlocked",
         "PartiallyDecoded",
     ]
-        .iter()
-        .filter_map(|kind| appeared(kind))
-        .collect();
+    .iter()
+    .filter_map(|kind| appeared(kind))
+    .collect();
     // A suspended source has not recovered from anything.
     let suspended = after.conditions.iter().any(|it| it.reason == "Suspended");
     for (kind, note) in [

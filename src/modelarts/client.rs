@@ -13,11 +13,15 @@ use serde::Deserialize;
 
 use super::endpoint::{Endpoint, Endpoints};
 use super::guard::Guard;
-use super::request::{Get, Http};
+use super::request::{Get, Http, MAX_BODY};
 use super::requests::Requests;
 use super::snapshot::{ListAnswer, QueryKey, Snapshot, read_page};
 use super::{Class, Credentials, PollError};
 use crate::api::{ListStatus, Query};
+
+/// More pools than this in one source are refused: a project's quota is some dozens, and the
+/// documented limit of custom resources in one cluster is ten thousand.
+const MAX_POOLS: usize = 20_000;
 
 /// The pages of one list.
 const MAX_PAGES: usize = 100;
@@ -34,6 +38,13 @@ pub struct Client {
     /// Project IDs by identity, region and project name: they never change, so one look-up in
     /// the life of the process is enough.
     projects: Mutex<HashMap<[String; 3], String>>,
+}
+
+/// What one poll has read so far, all its pages together: they are held until the last one came.
+#[derive(Default)]
+struct Read {
+    pools: usize,
+    bytes: usize,
 }
 
 /// What to list.
@@ -112,13 +123,16 @@ impl Client {
     ) -> Result<Snapshot, PollError> {
         let endpoint = self.endpoint(&target.region)?;
         let mut answers = Vec::new();
+        let mut read = Read::default();
         for call in list_calls(&target.query) {
+            let items = self.list(target, &endpoint, &call, credentials, &mut read);
             answers.push(ListAnswer {
-                items: self.list(target, &endpoint, &call, credentials).await?,
+                items: items.await?,
                 of_failed: call.status == Some(ListStatus::Failed),
             });
         }
-        Snapshot::complete(query_key(target, credentials), answers, Timestamp::now())
+        let key = query_key(target, credentials);
+        Ok(Snapshot::complete(key, answers, Timestamp::now()))
     }
 
     /// One list, following continue tokens. A page that fails fails the list; a token that comes
@@ -129,6 +143,7 @@ impl Client {
         endpoint: &Endpoint,
         call: &ListCall<'_>,
         credentials: &Credentials,
+        read: &mut Read,
     ) -> Result<Vec<Box<serde_json::value::RawValue>>, PollError> {
         const OPERATION: &str = "list pools";
         let path = format!("/v2/{}/pools", target.project_id);
@@ -157,6 +172,7 @@ impl Client {
             };
             let body = self.get(&request, credentials).await?;
             let (page, token) = read_page(OPERATION, &body)?;
+            read.add(OPERATION, page.len(), body.len())?;
             items.extend(page);
             match token {
                 None => return Ok(items),
@@ -246,6 +262,27 @@ impl Client {
             .observe(request.operation, begun.elapsed(), failure);
         turn.end(failure, Timestamp::now());
         answer
+    }
+}
+
+impl Read {
+    fn add(
+        &mut self,
+        operation: &'static str,
+        pools: usize,
+        bytes: usize,
+    ) -> Result<(), PollError> {
+        self.pools += pools;
+        self.bytes += bytes;
+        let detail = if self.pools > MAX_POOLS {
+            format!("more than the {MAX_POOLS} pools that one source may have")
+        } else if self.bytes > MAX_BODY {
+            format!("all pages together are larger than {MAX_BODY} bytes")
+        } else {
+            return Ok(());
+        };
+        let advice = "narrow it with query.workspaceIds or query.labelSelector";
+        Err(PollError::new(operation, Class::Decode, format!("{detail}; {advice}")).shown())
     }
 }
 

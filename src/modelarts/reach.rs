@@ -26,7 +26,7 @@ pub(super) struct PublicOnly;
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the name leads to a private address; name the endpoint with --endpoint, or allow it with --allow-private-endpoints"
+    "the endpoint's name leads to a private address; name the endpoint with --endpoint, or allow it with --allow-private-endpoints"
 )]
 pub(super) struct PrivateAddress;
 
@@ -85,16 +85,20 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<IpAddr> {
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            // One private address among several is enough to distrust the name.
-            if found.iter().all(|address| is_public(address.ip())) {
-                let addresses: Addrs = Box::new(found.into_iter());
-                Ok(addresses)
-            } else {
-                Err(PrivateAddress.into())
-            }
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            // Only these addresses are connected to: nobody asks for the name a second time.
+            let addresses: Addrs = Box::new(only_public(found.collect())?.into_iter());
+            Ok(addresses)
         })
+    }
+}
+
+/// What a name leads to. One private address among several is enough to distrust the name.
+fn only_public(found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, PrivateAddress> {
+    if found.iter().all(|address| is_public(address.ip())) {
+        Ok(found)
+    } else {
+        Err(PrivateAddress)
     }
 }
 
@@ -124,6 +128,23 @@ mod tests {
         for address in ["8.8.8.8", "100.125.1.1", "2001:db8::1", "::ffff:8.8.8.8"] {
             assert!(is_public(address.parse().unwrap()), "{address}");
         }
+    }
+
+    #[test]
+    fn a_name_that_changes_its_mind_or_hides_a_private_address_among_others_is_refused() {
+        let looked_up = |addresses: &[&str]| {
+            let found = addresses.iter();
+            only_public(
+                found
+                    .map(|it| SocketAddr::new(it.parse().unwrap(), 443))
+                    .collect(),
+            )
+        };
+        assert!(looked_up(&["8.8.8.8", "8.8.4.4"]).is_ok());
+        assert!(looked_up(&["169.254.169.254"]).is_err());
+        assert!(looked_up(&["8.8.8.8", "10.0.0.1"]).is_err());
+        assert!(looked_up(&["2001:db8::1", "fd00::1"]).is_err());
+        assert!(looked_up(&["8.8.8.8"]).is_ok());
     }
 
     #[tokio::test]

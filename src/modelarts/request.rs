@@ -1,13 +1,14 @@
 //! One signed GET, from its parts to the bytes of its answer, bounded in time and size. It knows
 //! nothing of pools, and gives no answer but a success.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use k8s_openapi::jiff::Timestamp;
 use reqwest::Certificate;
 use reqwest::header::{HeaderMap, HeaderValue};
+use rustls::CertificateError;
 use secrecy::ExposeSecret as _;
 
 use super::endpoint::Endpoint;
@@ -176,17 +177,51 @@ pub(super) fn signed(
 }
 
 pub(super) fn unreachable(operation: &'static str, error: reqwest::Error) -> PollError {
-    let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    let (class, what) = if causes.any(|cause| cause.is::<PrivateAddress>()) {
-        (Class::Endpoint, "the endpoint is refused")
+    let failure = |class, what: &str| PollError::new(operation, class, what);
+    let failure = if causes(&error).any(|cause| cause.is::<PrivateAddress>()) {
+        failure(Class::Endpoint, PrivateAddress.to_string().as_str()).shown()
+    } else if let Some(distrust) = distrust(&error) {
+        failure(Class::Unreachable, distrust).shown()
     } else if error.is_timeout() {
-        (Class::Unreachable, "no answer in time")
+        failure(Class::Unreachable, "no answer in time")
     } else if error.is_connect() {
-        (Class::Unreachable, "no connection")
+        failure(Class::Unreachable, "no connection")
     } else {
-        (Class::Unreachable, "the exchange failed")
+        failure(Class::Unreachable, "the exchange failed")
     };
-    PollError::new(operation, class, what).caused_by(error.without_url())
+    failure.caused_by(error.without_url())
+}
+
+/// An error's causes. What an I/O error wraps is not among its own.
+fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |cause| {
+        let cause: &'a (dyn Error + 'static) = *cause;
+        let io = cause.downcast_ref::<std::io::Error>();
+        match io.and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => cause.source(),
+        }
+    })
+}
+
+/// Why the certificate of the other side is not believed, where that is what went wrong.
+fn distrust(error: &reqwest::Error) -> Option<&'static str> {
+    let fault = causes(error).find_map(|cause| match cause.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(fault) => Some(fault),
+        _ => None,
+    })?;
+    Some(match fault {
+        CertificateError::UnknownIssuer => {
+            "the endpoint's certificate is of an authority that is not known here; name the authority with --ca-bundle if it is yours"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "the endpoint's certificate has expired; have it renewed, or correct this node's clock"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "the endpoint's certificate is for another host; check the endpoint, and what stands between it and here"
+        }
+        _ => "the endpoint's certificate is not valid; the controller's log says why",
+    })
 }
 
 /// A body that ends before its time is no complete list; one that only stalls may come next time.

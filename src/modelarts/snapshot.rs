@@ -54,10 +54,6 @@ pub struct QueryKey {
     pub identity: String,
 }
 
-/// More pools than this in one source are refused: a project's quota is some dozens, and the
-/// documented limit of custom resources in one cluster is ten thousand.
-const MAX_POOLS: usize = 20_000;
-
 /// One list call's items, pages joined.
 pub(super) struct ListAnswer {
     pub items: Vec<Box<serde_json::value::RawValue>>,
@@ -95,22 +91,7 @@ pub(super) fn read_page(
 
 impl Snapshot {
     /// Joins the answers of all list calls.
-    ///
-    /// # Errors
-    /// Where there are more pools than a source may have.
-    pub(super) fn complete(
-        key: QueryKey,
-        answers: Vec<ListAnswer>,
-        taken_at: Timestamp,
-    ) -> Result<Self, PollError> {
-        let total: usize = answers.iter().map(|answer| answer.items.len()).sum();
-        if total > MAX_POOLS {
-            return Err(PollError::new(
-                "list pools",
-                Class::Decode,
-                format!("{total} pools are more than the {MAX_POOLS} one source may have"),
-            ));
-        }
+    pub(super) fn complete(key: QueryKey, answers: Vec<ListAnswer>, taken_at: Timestamp) -> Self {
         let mut pools: BTreeMap<String, Listed> = BTreeMap::new();
         let mut set_aside = Vec::new();
         let mut unreadable = BTreeSet::new();
@@ -150,12 +131,12 @@ impl Snapshot {
                 .as_ref()
                 .is_none_or(|name| !pools.contains_key(name))
         });
-        Ok(Self {
+        Self {
             pools,
             set_aside,
             key,
             taken_at,
-        })
+        }
     }
 
     /// The pools by their own name.
@@ -203,7 +184,7 @@ impl Snapshot {
             ListAnswer { items, of_failed }
         };
         let answers = vec![answer(default, false), answer(failed, true)];
-        Self::complete(key, answers, Timestamp::UNIX_EPOCH).unwrap()
+        Self::complete(key, answers, Timestamp::UNIX_EPOCH)
     }
 }
 

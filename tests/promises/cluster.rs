@@ -84,11 +84,24 @@ impl Cluster {
 
     /// Kills one component, as a crash would; with `--restart` it comes back by itself.
     pub fn kill(&self, component: &str) {
-        let pids = std::fs::read_to_string(self.dir.join("pids.json")).unwrap();
-        let pids: serde_json::Value = serde_json::from_str(&pids).unwrap();
-        let pid = pids[component].to_string();
+        let pid = self.pid(component);
         let killed = Command::new("kill").args(["-9", &pid]).status().unwrap();
         assert!(killed.success(), "{component} has pid {pid}");
+    }
+
+    /// Where etcd serves its clients.
+    pub fn etcd(&self) -> String {
+        let command = std::fs::read(format!("/proc/{}/cmdline", self.pid("etcd"))).unwrap();
+        let command = String::from_utf8(command).unwrap();
+        let mut arguments = command.split('\0');
+        let url = arguments.find_map(|it| it.strip_prefix("--client-url="));
+        url.unwrap().to_owned()
+    }
+
+    fn pid(&self, component: &str) -> String {
+        let pids = std::fs::read_to_string(self.dir.join("pids.json")).unwrap();
+        let pids: serde_json::Value = serde_json::from_str(&pids).unwrap();
+        pids[component].to_string()
     }
 
     /// A client with every right. Each test has its own, because a client lives on the runtime

@@ -14,8 +14,9 @@ use super::world::{World, pool};
 /// Forwards connections to a server. Those that are open when the switch is thrown stay open and
 /// carry nothing any more; later ones work.
 async fn proxy(server: String, frozen: Arc<AtomicBool>) -> String {
+    let server = server.trim_start_matches("https://").to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
+    let address = format!("https://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
             let may_freeze = !frozen.load(Ordering::SeqCst);

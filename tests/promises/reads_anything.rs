@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::support::simulator::{ACCESS_KEY, PROJECT, SECRET_KEY, Simulator};
-use super::world::{World, condition, pool};
+use super::world::{World, condition, message, peak_memory, pool};
 
 /// Runs `list` against an endpoint with more arguments.
 fn list(endpoint: &str, args: &[&str]) -> Output {
@@ -61,14 +61,6 @@ async fn endpoint(body: Bytes, encoding: &'static str) -> String {
     });
     tokio::spawn(async move { axum::serve(listener, app).await });
     format!("http://{address}")
-}
-
-/// The most memory that a process has held, in bytes.
-fn peak_memory(pid: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|it| it.starts_with("VmHWM:")).unwrap();
-    let kilobytes = line.split_whitespace().nth(1).unwrap();
-    kilobytes.parse::<usize>().unwrap() << 10
 }
 
 #[tokio::test]
@@ -130,6 +122,37 @@ async fn an_answer_larger_than_the_largest_list_is_no_list() {
     assert_eq!(said(&output), (Some(5), "DecodeFailed".to_owned()));
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("larger than"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_thousand_pools_are_refused_with_their_limit_and_in_bounded_memory() {
+    let items: Vec<Value> = (0..100_000).map(|n| pool(&format!("p{n}"), 1)).collect();
+    let body = json!({"kind": "PoolList", "items": items}).to_string();
+    let size = body.len();
+    assert!((32 << 20..64 << 20).contains(&size), "{size}");
+    drop(items);
+    let mut world = World::new("too-many").await;
+    world.simulator.api = endpoint(body.into(), "identity").await;
+    let controller = world.controller();
+    world.create_source("pools", json!({})).await;
+    let source = world
+        .until_source("pools", |it| condition(it, "FetchFailed").0 == "True")
+        .await;
+    assert_eq!(condition(&source, "FetchFailed").1, "DecodeFailed");
+    let said = message(&source, "FetchFailed");
+    assert!(said.contains("more than the 20000 pools"), "{said}");
+    assert!(said.contains("narrow it"), "{said}");
+    assert_eq!(world.mirrors().await, Vec::<Value>::new());
+    let peak = peak_memory(controller.pid());
+    assert!(peak < 64 << 20, "{} MiB for {} MiB", peak >> 20, size >> 20);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_encoded_as_it_says_is_no_list() {
+    let body = json!({"kind": "PoolList", "items": []}).to_string();
+    let endpoint = endpoint(body.into(), "gzip").await;
+    let said = said(&list(&endpoint, &[]));
+    assert_eq!(said, (Some(5), "DecodeFailed".to_owned()));
 }
 
 #[tokio::test]
@@ -221,6 +244,40 @@ async fn text_that_could_deceive_a_reader_reaches_neither_an_object_nor_the_log(
     assert_eq!(log.lines().find(|line| line.contains(deceives)), None);
     // A line that begins inside somebody's text could look like one of our own.
     assert_eq!(log.lines().find(|line| line.starts_with("lines ")), None);
+}
+
+#[tokio::test]
+async fn pool_names_that_could_deceive_end_neither_a_line_of_the_log_nor_in_a_metric() {
+    let world = World::new("deceptive-names").await;
+    world.put_fleet(json!([pool("a", 1)])).await;
+    let controller = world.controller_with(&["--log-format", "json"]);
+    world.create_source("pools", json!({})).await;
+    world.until_ready("pools").await;
+    let evil = |n: usize, text: &str| pool(&format!("evil{n}{text}"), 1);
+    world
+        .put_fleet(json!([
+            pool("a", 1),
+            evil(0, "\n{\"level\":\"ERROR\",\"message\":\"forged\"}"),
+            evil(1, "\u{1b}[2J\u{1b}[31m"),
+            evil(2, "\u{202e}desrever\u{202c}"),
+            evil(3, "\"} modelarts_leader 7\n"),
+        ]))
+        .await;
+    let source = world.poll("pools").await;
+    assert!(message(&source, "PartiallyDecoded").contains("evil0"));
+    let log = controller.log();
+    let lines = log.lines().map(serde_json::from_str::<Value>);
+    let lines: Vec<Value> = lines.map(Result::unwrap).collect();
+    assert!(lines.iter().all(|it| it["message"] != "forged"), "{log}");
+    assert!(lines.iter().any(|it| it["message"] == "set aside"), "{log}");
+    let deceives = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}');
+    assert_eq!(log.lines().find(|line| line.contains(deceives)), None);
+    let metrics = controller.ask("/metrics").await.1;
+    assert!(!metrics.contains("evil"), "{metrics}");
+    let leaders = metrics
+        .lines()
+        .filter(|it| it.contains("modelarts_leader 7"));
+    assert_eq!(leaders.count(), 0, "{metrics}");
 }
 
 /// The first text anywhere in a value that has such a character.

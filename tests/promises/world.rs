@@ -83,15 +83,15 @@ impl World {
         world
     }
 
-    /// Has the controller reach the API server through what `proxy` makes of its address.
+    /// Has the controller reach the API server through what `proxy` makes of its URL.
     pub async fn reroute<F: Future<Output = String>>(&self, proxy: impl FnOnce(String) -> F) {
         let path = self.dir.join("kubeconfig");
         let text = std::fs::read_to_string(&path).unwrap();
-        let start = text.find("https://").unwrap() + "https://".len();
+        let start = text.find("https://").unwrap();
         let length = text[start..].find(['\n', '"']).unwrap();
         let server = text[start..start + length].trim().to_owned();
-        let address = proxy(server.clone()).await;
-        std::fs::write(&path, text.replace(&server, &address)).unwrap();
+        let door = proxy(server.clone()).await;
+        std::fs::write(&path, text.replace(&server, &door)).unwrap();
     }
 
     /// A namespace with the credentials of the simulator's account and the right to read them.
@@ -182,10 +182,11 @@ impl World {
             .args(["--watch-namespace", &self.namespace])
             .args(["--endpoint-template", &self.simulator.api])
             .args(["--iam-endpoint-template", &self.simulator.api])
-            .args(["--log-format", "text", "--log-level", level])
+            .args(["--log-level", level])
             .args(["--admin-address", "127.0.0.1:0"])
             .args(flags)
             .env("KUBECONFIG", self.dir.join("kubeconfig"))
+            .env("LOG_FORMAT", "text")
             .env_remove("HTTP_PROXY")
             .env_remove("http_proxy");
         self.start(command)
@@ -389,13 +390,15 @@ impl Controller {
 
     /// Asks its admin server, once that listens.
     pub async fn ask(&self, path: &str) -> (u16, String) {
-        const SIGN: &str = "probes and metrics are served address=";
+        const SIGN: &str = "probes and metrics are served";
         let deadline = Instant::now() + PATIENCE;
         let address = loop {
             let log = self.log();
             // The last one is of this process, and not of one before it in this world.
             if let Some((_, rest)) = log.rsplit_once(SIGN) {
-                break rest.split_whitespace().next().unwrap().to_owned();
+                let start = rest.find("127.0.0.1:").unwrap();
+                let length = rest[start..].find(|c| !matches!(c, '0'..='9' | '.' | ':'));
+                break rest[start..start + length.unwrap()].to_owned();
             }
             assert!(Instant::now() < deadline, "no admin server in {log}");
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -426,6 +429,14 @@ impl Drop for Controller {
     }
 }
 
+/// The most memory that a process has held, in bytes.
+pub fn peak_memory(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|it| it.starts_with("VmHWM:")).unwrap();
+    let kilobytes = line.split_whitespace().nth(1).unwrap();
+    kilobytes.parse::<usize>().unwrap() << 10
+}
+
 /// Status and reason of a condition, empty where it is absent.
 pub fn condition(object: &impl serde::Serialize, kind: &str) -> (String, String) {
     let object = serde_json::to_value(object).unwrap();
@@ -437,6 +448,19 @@ pub fn condition(object: &impl serde::Serialize, kind: &str) -> (String, String)
         .find(|condition| condition["type"] == kind);
     found.map_or_else(Default::default, |it| {
         (text(&it["status"]), text(&it["reason"]))
+    })
+}
+
+/// The message of a condition, empty where it is absent.
+pub fn message(object: &impl serde::Serialize, kind: &str) -> String {
+    let object = serde_json::to_value(object).unwrap();
+    let mut conditions = object["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let found = conditions.find(|condition| condition["type"] == kind);
+    found.map_or_else(String::new, |it| {
+        it["message"].as_str().unwrap_or_default().to_owned()
     })
 }
 

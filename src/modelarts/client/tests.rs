@@ -340,6 +340,37 @@ async fn pages_without_end_end_the_poll() {
 }
 
 #[tokio::test]
+async fn more_pools_than_a_source_may_have_are_refused_at_the_page_that_has_them() {
+    let server = MockServer::start().await;
+    let pages = AtomicUsize::new(0);
+    let page = move |_: &wiremock::Request| {
+        let next = pages.fetch_add(1, Ordering::Relaxed);
+        let items = vec![7; MAX_POOLS / 4];
+        let body =
+            json!({"kind": "PoolList", "items": items, "metadata": {"continue": next.to_string()}});
+        ResponseTemplate::new(200).set_body_json(body)
+    };
+    Mock::given(method("GET"))
+        .respond_with(page)
+        .mount(&server)
+        .await;
+    let error = poll(&server).await.unwrap_err();
+    assert_eq!(error.class, Class::Decode);
+    assert_eq!(
+        error.message(),
+        "list pools: more than the 20000 pools that one source may have; narrow it with query.workspaceIds or query.labelSelector"
+    );
+    assert_eq!(queries(&server).await.len(), 5);
+}
+
+#[test]
+fn pages_are_bounded_together_and_not_each_alone() {
+    let mut read = Read::default();
+    assert!(read.add("test", 1, MAX_BODY).is_ok());
+    assert!(read.add("test", 0, 1).is_err());
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed() {
     let server = MockServer::start().await;
     let elsewhere = format!("{}/elsewhere", server.uri());

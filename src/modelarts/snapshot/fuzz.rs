@@ -114,7 +114,7 @@ proptest! {
         };
         let answers = vec![ListAnswer { items, of_failed: false }];
         let now = Timestamp::UNIX_EPOCH;
-        let snapshot = Snapshot::complete(QueryKey::example(), answers, now).unwrap();
+        let snapshot = Snapshot::complete(QueryKey::example(), answers, now);
         for listed in snapshot.pools().values() {
             let status = serde_json::to_string(&project(listed, &[], now)).unwrap();
             prop_assert!(status.len() < 1 << 20);

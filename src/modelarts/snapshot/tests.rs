@@ -189,18 +189,6 @@ fn an_old_failure_does_not_stand_in_for_a_pool_that_cannot_be_read() {
 }
 
 #[test]
-fn more_pools_than_a_source_may_have_are_refused() {
-    let body = format!(r#"{{"items":[{}7]}}"#, "7,".repeat(MAX_POOLS));
-    let (items, _) = read_page("list pools", body.as_bytes()).unwrap();
-    let answers = vec![ListAnswer {
-        items,
-        of_failed: false,
-    }];
-    let error = Snapshot::complete(QueryKey::example(), answers, Timestamp::UNIX_EPOCH);
-    assert_eq!(error.unwrap_err().class, Class::Decode);
-}
-
-#[test]
 fn a_string_of_ten_megabytes_loses_no_item() {
     let long = json!({"metadata": {"name": "long"}, "status": {"message": "x".repeat(10 << 20)}});
     let snapshot = snapshot(&json!([long, item("p", None, "Running")]), &json!([]));
