@@ -13,15 +13,12 @@ use serde::Deserialize;
 
 use super::endpoint::{Endpoint, Endpoints};
 use super::guard::Guard;
-use super::request::{Get, Http, MAX_BODY};
+use super::items::MAX_POOLS;
+use super::request::{Get, Http, MAX_BODY, too_large};
 use super::requests::Requests;
 use super::snapshot::{ListAnswer, QueryKey, Snapshot, read_page};
 use super::{Class, Credentials, PollError};
 use crate::api::{ListStatus, Query};
-
-/// More pools than this in one source are refused: a project's quota is some dozens, and the
-/// documented limit of custom resources in one cluster is ten thousand.
-const MAX_POOLS: usize = 20_000;
 
 /// The pages of one list.
 const MAX_PAGES: usize = 100;
@@ -281,8 +278,7 @@ impl Read {
         } else {
             return Ok(());
         };
-        let advice = "narrow it with query.workspaceIds or query.labelSelector";
-        Err(PollError::new(operation, Class::Decode, format!("{detail}; {advice}")).shown())
+        Err(too_large(operation, &detail))
     }
 }
 

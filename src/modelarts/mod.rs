@@ -7,6 +7,7 @@ mod credentials;
 mod endpoint;
 mod error;
 mod guard;
+mod items;
 mod loose;
 mod reach;
 mod request;

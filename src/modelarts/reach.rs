@@ -3,14 +3,16 @@
 //!
 //! A region is a tenant's choice and becomes part of a host name where the administrator wrote a
 //! template, so such a name must not lead into the cluster or to the node's metadata service.
-//! The check is made for every connection, so a name that changes its mind gains nothing.
+//! The check is made for every connection, so a name that changes its mind gains nothing. Behind a
+//! proxy of the administrator it is the proxy who looks names up, and who has to make the check.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use anyhow::Context as _;
-use reqwest::Certificate;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Certificate, Url};
 
 /// Where names made from a template may lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +23,10 @@ pub enum Reach {
     Anywhere,
 }
 
-/// Resolves names like the system does, and refuses private addresses.
-pub(super) struct PublicOnly;
+/// Resolves names like the system does, and refuses private addresses but of the proxies.
+pub(super) struct PublicOnly {
+    proxies: BTreeSet<String>,
+}
 
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -82,12 +86,43 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<IpAddr> {
     ((a, b) == (0x64, 0xff9b)).then(|| IpAddr::from([w, x, y, z]))
 }
 
+impl PublicOnly {
+    /// The resolver of a client that takes its proxies from the standard environment variables.
+    pub fn behind_proxies() -> Self {
+        const VARIABLES: [&str; 6] = [
+            "HTTP_PROXY",
+            "http_proxy",
+            "HTTPS_PROXY",
+            "https_proxy",
+            "ALL_PROXY",
+            "all_proxy",
+        ];
+        let urls = VARIABLES.iter().filter_map(|name| std::env::var(name).ok());
+        Self {
+            proxies: urls.filter_map(|url| host_of(&url)).collect(),
+        }
+    }
+}
+
+/// The host of a proxy's URL, which may lack its scheme.
+fn host_of(proxy: &str) -> Option<String> {
+    let url = if proxy.contains("://") {
+        Url::parse(proxy)
+    } else {
+        Url::parse(&format!("http://{proxy}"))
+    };
+    Some(url.ok()?.host_str()?.to_owned())
+}
+
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
+        let is_proxy = self.proxies.contains(name.as_str());
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found: Vec<SocketAddr> = found.collect();
             // Only these addresses are connected to: nobody asks for the name a second time.
-            let addresses: Addrs = Box::new(only_public(found.collect())?.into_iter());
+            let found = if is_proxy { found } else { only_public(found)? };
+            let addresses: Addrs = Box::new(found.into_iter());
             Ok(addresses)
         })
     }
@@ -150,7 +185,9 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_leads_to_this_machine_is_refused() {
         let http = reqwest::Client::builder()
-            .dns_resolver(PublicOnly)
+            .dns_resolver(PublicOnly {
+                proxies: BTreeSet::new(),
+            })
             .no_proxy();
         let error = http
             .build()

@@ -16,8 +16,12 @@ use super::error::{Answer, classify, http_date};
 use super::reach::{PrivateAddress, PublicOnly, Reach};
 use super::{Class, Credentials, PollError, sign};
 
-/// The decoded size of one answer; a thousand pools take about 2 MB.
-pub(super) const MAX_BODY: usize = 64 << 20;
+/// The decoded size of all answers of a poll; a thousand pools take about 2 MB. What is read is held
+/// twice while it is decoded, and fits into the memory that a small pod has.
+pub(super) const MAX_BODY: usize = 32 << 20;
+
+/// As much of an answer that is no success as is looked at.
+const MAX_ERROR: usize = 64 << 10;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -46,7 +50,7 @@ impl Http {
         let build = |http: reqwest::ClientBuilder| http.build().context("set up the HTTP client");
         Ok(Self {
             anywhere: build(builder(certificates))?,
-            public: build(builder(certificates).dns_resolver(PublicOnly))?,
+            public: build(builder(certificates).dns_resolver(PublicOnly::behind_proxies()))?,
         })
     }
 
@@ -83,22 +87,28 @@ impl Http {
             error
         };
 
+        let most = if status.is_success() {
+            MAX_BODY
+        } else {
+            MAX_ERROR
+        };
+        let larger = || {
+            let detail = format!("the answer is larger than {MAX_BODY} bytes");
+            trace(too_large(operation, &detail))
+        };
+        if status.is_success() && response.content_length() > Some(MAX_BODY as u64) {
+            return Err(larger());
+        }
         let mut body = Vec::new();
         loop {
             match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_BODY => {
+                Ok(Some(chunk)) if body.len() + chunk.len() <= most => {
                     body.extend_from_slice(&chunk);
                 }
-                Ok(Some(_)) => {
-                    return Err(trace(PollError::new(
-                        operation,
-                        Class::Decode,
-                        format!("the answer is larger than {MAX_BODY} bytes"),
-                    )));
-                }
                 Ok(None) => break,
-                // An error answer is classified by its status even if its body breaks off.
-                Err(_) if !status.is_success() => break,
+                // An error answer is classified by its status, whatever becomes of its body.
+                _ if !status.is_success() => break,
+                Ok(Some(_)) => return Err(larger()),
                 Err(error) => return Err(trace(broken_off(operation, error))),
             }
         }
@@ -222,6 +232,12 @@ fn distrust(error: &reqwest::Error) -> Option<&'static str> {
         }
         _ => "the endpoint's certificate is not valid; the controller's log says why",
     })
+}
+
+/// A list that nobody could mean to be mirrored as one.
+pub(super) fn too_large(operation: &'static str, what: &str) -> PollError {
+    let advice = "narrow the list with query.workspaceIds or query.labelSelector";
+    PollError::new(operation, Class::Decode, format!("{what}; {advice}")).shown()
 }
 
 /// A body that ends before its time is no complete list; one that only stalls may come next time.

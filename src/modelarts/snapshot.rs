@@ -76,7 +76,8 @@ pub(super) fn read_page(
         ))
         .caused_by(error)
     })?;
-    let items = match (list.kind.as_deref(), list.items) {
+    let items = list.items.map(|items| items.0);
+    let items = match (list.kind.as_deref(), items) {
         (Some("PoolList"), items) => items.unwrap_or_default(),
         // Older documents show no kind; without it, only an array of items proves a list.
         (None, Some(items)) => items,

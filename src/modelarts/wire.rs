@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_with::{DefaultOnNull, serde_as};
 
+use super::items::Items;
 use super::loose::{Many, Text, TextMap, Whole, identifier, null_as_default};
 
 /// The list envelope. Items stay raw so that one bad item cannot lose the others.
@@ -22,7 +23,7 @@ pub(super) struct PoolList {
     #[serde(default)]
     pub kind: Option<String>,
     #[serde(default)]
-    pub items: Option<Vec<Box<RawValue>>>,
+    pub items: Option<Items>,
     #[serde(default)]
     pub metadata: Option<ListMetadata>,
 }

@@ -105,9 +105,9 @@ async fn a_gzip_bomb_is_no_list_and_takes_no_more_memory_than_the_largest_list()
     assert_eq!(condition(&source, "FetchFailed").1, "DecodeFailed");
     let log = controller.log();
     assert!(log.contains("larger than"), "{log}");
-    // The largest answer that is read is 64 MiB, which a growing buffer may hold twice.
+    // The largest answer that is read is 32 MiB, which a growing buffer may hold twice.
     let peak = peak_memory(controller.pid());
-    assert!(peak < 256 << 20, "{} MiB", peak >> 20);
+    assert!(peak < 128 << 20, "{} MiB", peak >> 20);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,29 +125,34 @@ async fn an_answer_larger_than_the_largest_list_is_no_list() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_thousand_pools_are_refused_with_their_limit_and_in_bounded_memory() {
-    let items: Vec<Value> = (0..100_000).map(|n| pool(&format!("p{n}"), 1)).collect();
-    let body = json!({"kind": "PoolList", "items": items}).to_string();
-    let size = body.len();
-    assert!((32 << 20..64 << 20).contains(&size), "{size}");
-    drop(items);
-    let mut world = World::new("too-many").await;
-    world.simulator.api = endpoint(body.into(), "identity").await;
-    let controller = world.controller();
-    world.create_source("pools", json!({})).await;
-    let source = world
-        .until_source("pools", |it| condition(it, "FetchFailed").0 == "True")
-        .await;
-    assert_eq!(condition(&source, "FetchFailed").1, "DecodeFailed");
-    let said = message(&source, "FetchFailed");
-    assert!(said.contains("more than the 20000 pools"), "{said}");
-    assert!(said.contains("narrow it"), "{said}");
+async fn a_hundred_thousand_pools_are_refused_with_the_limit_and_in_little_memory() {
+    let list = |items: Vec<Value>| json!({"kind": "PoolList", "items": items}).to_string();
+    let many = (0..100_000).map(|n| json!({"metadata": {"name": format!("p{n}")}}));
+    let large = (0..100_000).map(|n| pool(&format!("p{n}"), 1));
+    let many = endpoint(list(many.collect()).into(), "identity").await;
+    let large = endpoint(list(large.collect()).into(), "identity").await;
+    let world = World::new("too-many").await;
+    let endpoints = [("many", many), ("large", large)]
+        .map(|(name, url)| format!("--endpoint=xx-{name}-1={url}"));
+    let controller = world.controller_with(&[&endpoints[0], &endpoints[1]]);
+    for (name, limit) in [
+        ("many", "more than the 10000 pools that one source may have"),
+        ("large", "larger than 33554432 bytes"),
+    ] {
+        let region = json!({"spec": {"region": format!("xx-{name}-1")}});
+        world.create_source(name, region).await;
+        let failed = |it: &_| condition(it, "FetchFailed").0 == "True";
+        let source = world.until_source(name, failed).await;
+        assert_eq!(condition(&source, "FetchFailed").1, "DecodeFailed");
+        let said = message(&source, "FetchFailed");
+        assert!(said.contains(limit) && said.contains("narrow"), "{said}");
+    }
     assert_eq!(world.mirrors().await, Vec::<Value>::new());
     let peak = peak_memory(controller.pid());
-    assert!(peak < 64 << 20, "{} MiB for {} MiB", peak >> 20, size >> 20);
+    assert!(peak < 64 << 20, "{} MiB", peak >> 20);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_is_not_encoded_as_it_says_is_no_list() {
     let body = json!({"kind": "PoolList", "items": []}).to_string();
     let endpoint = endpoint(body.into(), "gzip").await;
@@ -254,9 +259,12 @@ async fn pool_names_that_could_deceive_end_neither_a_line_of_the_log_nor_in_a_me
     world.create_source("pools", json!({})).await;
     world.until_ready("pools").await;
     let evil = |n: usize, text: &str| pool(&format!("evil{n}{text}"), 1);
+    let forged = "evil\n{\"level\":\"ERROR\",\"message\":\"forged\"}\u{1b}[2J\u{202e}";
+    let mut changed = pool("a", 1);
+    changed["status"]["phase"] = json!(forged);
     world
         .put_fleet(json!([
-            pool("a", 1),
+            changed,
             evil(0, "\n{\"level\":\"ERROR\",\"message\":\"forged\"}"),
             evil(1, "\u{1b}[2J\u{1b}[31m"),
             evil(2, "\u{202e}desrever\u{202c}"),
@@ -264,12 +272,15 @@ async fn pool_names_that_could_deceive_end_neither_a_line_of_the_log_nor_in_a_me
         ]))
         .await;
     let source = world.poll("pools").await;
-    assert!(message(&source, "PartiallyDecoded").contains("evil0"));
+    assert_eq!(condition(&source, "PartiallyDecoded").0, "True");
     let log = controller.log();
     let lines = log.lines().map(serde_json::from_str::<Value>);
     let lines: Vec<Value> = lines.map(Result::unwrap).collect();
     assert!(lines.iter().all(|it| it["message"] != "forged"), "{log}");
-    assert!(lines.iter().any(|it| it["message"] == "set aside"), "{log}");
+    for told in ["set aside", "transition"] {
+        assert!(lines.iter().any(|it| it["message"] == told), "{log}");
+    }
+    assert!(log.contains("evil"), "{log}");
     let deceives = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}');
     assert_eq!(log.lines().find(|line| line.contains(deceives)), None);
     let metrics = controller.ask("/metrics").await.1;

@@ -54,7 +54,7 @@ impl Http {
         Ok(Self {
             direct: build(http().no_proxy())?,
             anywhere: build(http())?,
-            public: build(http().dns_resolver(PublicOnly))?,
+            public: build(http().dns_resolver(PublicOnly::behind_proxies()))?,
             endpoints,
         })
     }

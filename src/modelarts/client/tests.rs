@@ -358,7 +358,7 @@ async fn more_pools_than_a_source_may_have_are_refused_at_the_page_that_has_them
     assert_eq!(error.class, Class::Decode);
     assert_eq!(
         error.message(),
-        "list pools: more than the 20000 pools that one source may have; narrow it with query.workspaceIds or query.labelSelector"
+        "list pools: more than the 10000 pools that one source may have; narrow the list with query.workspaceIds or query.labelSelector"
     );
     assert_eq!(queries(&server).await.len(), 5);
 }

@@ -195,7 +195,7 @@ fn unknown_fields_of_any_shape_are_passed_over() {
 fn the_constructed_sample_of_every_known_oddity_decodes() {
     let list: PoolList =
         serde_json::from_str(include_str!("../../../tests/fixtures/stress-list.json")).unwrap();
-    let pool = decode(list.items.unwrap()[0].get()).unwrap();
+    let pool = decode(list.items.unwrap().0[0].get()).unwrap();
     assert_eq!(pool.status.resources.abnormal[0].count, Some(1));
     assert_eq!(pool.status.resources.creation_failed[0].count, Some(1));
     assert_eq!(pool.spec.control_mode, Some(9));
