@@ -9,8 +9,8 @@ mod support;
 
 mod audit;
 mod cluster;
-mod release;
 mod front;
+mod release;
 mod world;
 
 mod answers_probes;
