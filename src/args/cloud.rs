@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::modelarts::{Ambient, Client, Endpoint, Endpoints, ca_bundle};
+use crate::modelarts::{Ambient, Client, Endpoint, Endpoints, Trust};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The cloud")]
@@ -75,16 +75,10 @@ impl CloudArgs {
         } else {
             endpoints
         };
-        let certificates = self.ca_bundle.as_deref().map(ca_bundle).transpose()?;
-        let certificates = certificates.unwrap_or_default();
-        let cloud = Client::new(endpoints.clone(), &certificates)?;
-        let ambient = Ambient::configured(
-            environment,
-            endpoints,
-            &certificates,
-            self.metadata_endpoint,
-        )
-        .context("credentials")?;
+        let trust = Trust::read(self.ca_bundle.as_deref(), environment)?;
+        let cloud = Client::new(endpoints.clone(), &trust)?;
+        let ambient = Ambient::configured(environment, endpoints, &trust, self.metadata_endpoint)
+            .context("credentials")?;
         Ok((cloud, ambient))
     }
 }

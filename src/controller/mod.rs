@@ -23,7 +23,7 @@ use kube::core::Selector;
 use kube::runtime::Controller;
 use kube::runtime::controller::{Action, Config, Error as ControllerError};
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::{self, ObjectRef, reflector};
+use kube::runtime::reflector::{self, ObjectRef, Store, reflector};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
@@ -194,6 +194,8 @@ pub async fn run(
             }
             attend(event, &watched, &watching.progress);
         });
+    let stored = reader.clone();
+    let reconcile = move |source, context| reconcile(source, stored.clone(), context);
     Controller::for_stream(reflector(writer, watch).applied_objects(), reader)
         // As many as want to: each waits for its turn in its namespace's line, and not in one line
         // behind the thousand sources of another.
@@ -219,24 +221,25 @@ pub async fn run(
 
 async fn reconcile(
     source: Arc<ModelArtsPoolSource>,
+    sources: Store<ModelArtsPoolSource>,
     context: Arc<Context>,
 ) -> Result<Action, ReconcileError> {
-    if !context.gate.is_open() {
-        tokio::select! {
-            () = context.gate.opened() => {}
-            () = context.cancel.cancelled() => return Ok(Action::await_change()),
-        }
-        // What is known here of the source is as old as the wait was long.
-        return Ok(Action::requeue(Duration::ZERO));
-    }
     let (key, progress) = (key(&source), &context.progress);
     let turn = async {
+        context.gate.opened().await;
         context.inventory.synced().await;
         context.slots.take(&key.0).await
     };
     let _slot = tokio::select! {
         slot = turn => slot,
         () = context.cancel.cancelled() => return Ok(Action::await_change()),
+    };
+    if !context.gate.is_open() {
+        return Ok(Action::requeue(Duration::ZERO));
+    }
+    // What was known of the source is as old as the wait was long.
+    let Some(source) = sources.get(&ObjectRef::from_obj(&*source)) else {
+        return Ok(Action::await_change());
     };
     progress.begin(&key, Instant::now());
     let next = look_at(&source, &context, &key).await;

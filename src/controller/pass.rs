@@ -25,6 +25,8 @@ use crate::modelarts::{Class, PollError, Snapshot};
 
 const OPERATION: &str = "write source status";
 
+const NO_STATUS: &str = "write source status: the installed CRD of ModelArtsPoolSources has no status subresource; apply the one of this version";
+
 /// Repairs in a row after which another writer is behind it, and not a person.
 const CONTESTED: u32 = 4;
 
@@ -162,6 +164,10 @@ impl Pass<'_> {
         let changes = std::mem::take(&mut plan.changes);
         let planned = changes.len();
         let outcome = self.apply(changes, &mirrors).await;
+        // What the API server does not want is tried again at the next poll, and not as a drift.
+        let refused = outcome.refused.values().flatten();
+        let inventory = &self.context.inventory;
+        inventory.give_up(&self.owner.namespace, refused);
         info!(
             namespace = %self.owner.namespace, source = %self.owner.name,
             pools = plan.tally.pools, planned, done = outcome.done, conflicts = outcome.conflicts,
@@ -195,11 +201,7 @@ impl Pass<'_> {
         self.memory.absences = Some(plan.absences.clone());
         let stored = self.status();
         if outcome.is_settled() {
-            // What is not wanted is tried again at the next poll, and as drift before that.
-            self.memory.failures = match outcome.refused.is_empty() {
-                true => 0,
-                false => self.memory.failures.saturating_add(1),
-            };
+            self.memory.failures = 0;
             let spread = 1.0 + schedule::JITTER * fastrand::f64();
             self.memory.next_poll = later(now, timing.interval.mul_f64(spread));
             let synced = report::Synced {
@@ -381,11 +383,20 @@ impl Pass<'_> {
                 self.tell(report::news(&self.status(), &status)).await;
                 self.memory.status = Some(status);
             }
-            // The source was deleted, or deleted and created anew, while it was polled.
+            // The source was deleted, or deleted and created anew, while it was polled. One that is
+            // still there has no status to be found.
             Err(error)
                 if error.is(kube::core::Status::is_not_found)
                     || error.is(kube::core::Status::is_conflict) =>
             {
+                let there = in_time(OPERATION, sources.get_opt(name)).await?;
+                let same = there.is_some_and(|it| it.metadata.uid == self.source.metadata.uid);
+                if same && error.is(kube::core::Status::is_not_found) {
+                    return Err(ReconcileError {
+                        operation: NO_STATUS,
+                        ..error
+                    });
+                }
                 debug!(source = %name, "the source is gone");
             }
             Err(error) => return Err(error),

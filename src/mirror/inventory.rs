@@ -259,6 +259,16 @@ impl Inventory {
         entries.retain(|_, entry| entry.stored.is_some() || entry.intended.is_some());
     }
 
+    /// Forgets what the last plan wanted these mirrors to be, because they cannot be so: what is not
+    /// there is no drift.
+    pub fn give_up<'n>(&self, namespace: &str, names: impl Iterator<Item = &'n String>) {
+        let mut state = self.state();
+        for name in names {
+            state.entry(namespace, name).intended = None;
+            state.drop_empty(namespace, name);
+        }
+    }
+
     /// Whether any mirror of this source is not what the last plan left.
     pub fn has_drifted(&self, namespace: &str, source: &str) -> bool {
         let state = self.state();

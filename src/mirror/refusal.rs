@@ -81,8 +81,67 @@ impl Refusal {
     }
 }
 
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(self.reason())
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(code: u16, message: &str, cause: &str) -> Option<Refusal> {
+        let status = json!({
+            "status": "Failure", "code": code, "message": message,
+            "details": {"causes": [{"reason": cause}]},
+        });
+        Refusal::of(&serde_json::from_value(status).unwrap())
+    }
+
+    #[test]
+    fn an_answer_is_a_refusal_where_repeating_the_write_would_not_help() {
+        for (code, message, cause, refusal) in [
+            (
+                403,
+                "x is forbidden: exceeded quota: q, used: 2",
+                "",
+                Refusal::QuotaExceeded,
+            ),
+            (
+                403,
+                "being terminated",
+                "NamespaceTerminating",
+                Refusal::NamespaceTerminating,
+            ),
+            (403, "denied request", "", Refusal::Forbidden),
+            (400, "strict decoding error", "", Refusal::Invalid),
+            (
+                422,
+                "spec: Invalid value",
+                "FieldValueInvalid",
+                Refusal::Invalid,
+            ),
+            (413, "limit is 3145728", "", Refusal::TooLarge),
+        ] {
+            assert_eq!(of(code, message, cause), Some(refusal), "{code} {message}");
+        }
+        for code in [401, 404, 409, 429, 500, 503, 504] {
+            assert_eq!(
+                of(code, "exceeded quota", "NamespaceTerminating"),
+                None,
+                "{code}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_what_holds_for_the_namespace_speaks_for_mirrors_that_were_not_tried() {
+        assert!(Refusal::QuotaExceeded.concerns_every_create());
+        assert!(Refusal::NamespaceTerminating.concerns_every_create());
+        for one in [
+            Refusal::Forbidden,
+            Refusal::Invalid,
+            Refusal::TooLarge,
+            Refusal::NoStatus,
+        ] {
+            assert!(!one.concerns_every_create());
+        }
     }
 }

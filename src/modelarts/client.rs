@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use percent_encoding::utf8_percent_encode;
-use reqwest::Certificate;
 use serde::Deserialize;
 
 use super::endpoint::{Endpoint, Endpoints};
@@ -17,7 +16,7 @@ use super::items::MAX_POOLS;
 use super::request::{Get, Http, MAX_BODY, too_large};
 use super::requests::Requests;
 use super::snapshot::{ListAnswer, QueryKey, Snapshot, read_page};
-use super::{Class, Credentials, PollError};
+use super::{Class, Credentials, PollError, Trust};
 use crate::api::{ListStatus, Query};
 
 /// The pages of one list.
@@ -64,13 +63,13 @@ struct ListCall<'a> {
 }
 
 impl Client {
-    /// A client of these endpoints that believes `certificates` besides the system's.
+    /// A client of these endpoints that trusts like this.
     ///
     /// # Errors
     /// Where TLS cannot be set up.
-    pub fn new(endpoints: Endpoints, certificates: &[Certificate]) -> anyhow::Result<Self> {
+    pub fn new(endpoints: Endpoints, trust: &Trust) -> anyhow::Result<Self> {
         Ok(Self {
-            http: Http::new(certificates)?,
+            http: Http::new(trust)?,
             endpoints,
             guard: Guard::default(),
             requests: Requests::default(),

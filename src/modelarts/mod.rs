@@ -21,7 +21,7 @@ pub use client::{Client, Target};
 pub use credentials::Credentials;
 pub use endpoint::{Endpoint, Endpoints};
 pub use error::{Class, PollError};
-pub use reach::{Reach, ca_bundle};
+pub use reach::{Reach, Trust};
 pub use requests::Requests;
 pub use snapshot::{Listed, QueryKey, SetAside, Snapshot};
 pub use wire::{Az, Counter, Driver, Drivers, Network, Os, Pool, Resource, Scope, Spec};

@@ -23,6 +23,15 @@ pub enum Reach {
     Anywhere,
 }
 
+/// Whom the administrator trusts besides the system's authorities and public addresses.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// Authorities of a private cloud.
+    pub(super) certificates: Vec<Certificate>,
+    /// The hosts of the proxies, which may be in the private network.
+    proxies: BTreeSet<String>,
+}
+
 /// Resolves names like the system does, and refuses private addresses but of the proxies.
 pub(super) struct PublicOnly {
     proxies: BTreeSet<String>,
@@ -34,11 +43,34 @@ pub(super) struct PublicOnly {
 )]
 pub(super) struct PrivateAddress;
 
-/// Reads the certificates of a private authority.
-///
-/// # Errors
-/// Where the file cannot be read or holds no certificate.
-pub fn ca_bundle(file: &Path) -> anyhow::Result<Vec<Certificate>> {
+/// The variables from which the HTTP client takes its proxies.
+const PROXIES: [&str; 6] = [
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+];
+
+impl Trust {
+    /// Trust in the certificates of a file and in the proxies of the standard variables.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or holds no certificate.
+    pub fn read(
+        ca_bundle: Option<&Path>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> anyhow::Result<Self> {
+        let proxies = PROXIES.iter().filter_map(|name| variable(name));
+        Ok(Self {
+            certificates: ca_bundle.map(certificates).transpose()?.unwrap_or_default(),
+            proxies: proxies.filter_map(|url| host_of(&url)).collect(),
+        })
+    }
+}
+
+fn certificates(file: &Path) -> anyhow::Result<Vec<Certificate>> {
     let shown = file.display();
     let pem = std::fs::read(file).with_context(|| format!("--ca-bundle: read {shown}"))?;
     let certificates = Certificate::from_pem_bundle(&pem)
@@ -48,6 +80,16 @@ pub fn ca_bundle(file: &Path) -> anyhow::Result<Vec<Certificate>> {
         "--ca-bundle: {shown} holds no certificate"
     );
     Ok(certificates)
+}
+
+/// The host of a proxy's URL, which may lack its scheme.
+fn host_of(proxy: &str) -> Option<String> {
+    let url = if proxy.contains("://") {
+        Url::parse(proxy)
+    } else {
+        Url::parse(&format!("http://{proxy}"))
+    };
+    Some(url.ok()?.host_str()?.to_owned())
 }
 
 /// Whether an address is reachable from everywhere. 100.64.0.0/10 counts as public, because the
@@ -87,31 +129,11 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<IpAddr> {
 }
 
 impl PublicOnly {
-    /// The resolver of a client that takes its proxies from the standard environment variables.
-    pub fn behind_proxies() -> Self {
-        const VARIABLES: [&str; 6] = [
-            "HTTP_PROXY",
-            "http_proxy",
-            "HTTPS_PROXY",
-            "https_proxy",
-            "ALL_PROXY",
-            "all_proxy",
-        ];
-        let urls = VARIABLES.iter().filter_map(|name| std::env::var(name).ok());
+    pub fn but(trust: &Trust) -> Self {
         Self {
-            proxies: urls.filter_map(|url| host_of(&url)).collect(),
+            proxies: trust.proxies.clone(),
         }
     }
-}
-
-/// The host of a proxy's URL, which may lack its scheme.
-fn host_of(proxy: &str) -> Option<String> {
-    let url = if proxy.contains("://") {
-        Url::parse(proxy)
-    } else {
-        Url::parse(&format!("http://{proxy}"))
-    };
-    Some(url.ok()?.host_str()?.to_owned())
 }
 
 impl Resolve for PublicOnly {
@@ -166,6 +188,19 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_is_known_by_its_host_however_it_is_written() {
+        for url in [
+            "http://proxy.corp:3128",
+            "https://user:pw@proxy.corp/",
+            "socks5://proxy.corp",
+            "proxy.corp:3128",
+            "proxy.corp",
+        ] {
+            assert_eq!(host_of(url).as_deref(), Some("proxy.corp"), "{url}");
+        }
+    }
+
+    #[test]
     fn a_name_that_changes_its_mind_or_hides_a_private_address_among_others_is_refused() {
         let looked_up = |addresses: &[&str]| {
             let found = addresses.iter();
@@ -185,9 +220,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_leads_to_this_machine_is_refused() {
         let http = reqwest::Client::builder()
-            .dns_resolver(PublicOnly {
-                proxies: BTreeSet::new(),
-            })
+            .dns_resolver(PublicOnly::but(&Trust::default()))
             .no_proxy();
         let error = http
             .build()

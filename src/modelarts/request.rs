@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use k8s_openapi::jiff::Timestamp;
-use reqwest::Certificate;
 use reqwest::header::{HeaderMap, HeaderValue};
 use rustls::CertificateError;
 use secrecy::ExposeSecret as _;
 
 use super::endpoint::Endpoint;
 use super::error::{Answer, classify, http_date};
-use super::reach::{PrivateAddress, PublicOnly, Reach};
+use super::reach::{PrivateAddress, PublicOnly, Reach, Trust};
 use super::{Class, Credentials, PollError, sign};
 
 /// The decoded size of all answers of a poll; a thousand pools take about 2 MB. What is read is held
@@ -45,12 +44,12 @@ pub(super) struct Get<'a> {
 }
 
 impl Http {
-    /// Clients that believe `certificates` besides the system's.
-    pub fn new(certificates: &[Certificate]) -> anyhow::Result<Self> {
+    /// Clients that trust like this.
+    pub fn new(trust: &Trust) -> anyhow::Result<Self> {
         let build = |http: reqwest::ClientBuilder| http.build().context("set up the HTTP client");
         Ok(Self {
-            anywhere: build(builder(certificates))?,
-            public: build(builder(certificates).dns_resolver(PublicOnly::behind_proxies()))?,
+            anywhere: build(builder(trust))?,
+            public: build(builder(trust).dns_resolver(PublicOnly::but(trust)))?,
         })
     }
 
@@ -129,7 +128,7 @@ impl Http {
 
 /// What every client of the cloud has in common. It follows no redirect: a redirect would carry
 /// the signature or a token elsewhere. Proxies are taken from the standard environment variables.
-pub(super) fn builder(certificates: &[Certificate]) -> reqwest::ClientBuilder {
+pub(super) fn builder(trust: &Trust) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!(
             env!("CARGO_PKG_NAME"),
@@ -138,7 +137,7 @@ pub(super) fn builder(certificates: &[Certificate]) -> reqwest::ClientBuilder {
         ))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
-        .tls_certs_merge(certificates.iter().cloned())
+        .tls_certs_merge(trust.certificates.iter().cloned())
 }
 
 /// The URL and headers of a request, signed last over exactly what goes on the wire.

@@ -1,9 +1,14 @@
 //! A poll that fails leaves every mirror byte for byte as it was, and the source says why.
 
+use std::time::{Duration, Instant};
+
+use k8s_openapi::jiff::Timestamp;
+use modelarts_pool_controller::api::REQUESTED_AT;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::support::simulator::{ACCESS_KEY, SECRET_KEY};
-use super::world::{World, condition, pool};
+use super::world::{World, condition, message, pool};
 
 /// Fails one poll in the way of `fail` and returns the source's FetchFailed reason and Ready.
 async fn fail(world: &World, faults: Value) -> (String, String) {
@@ -87,6 +92,50 @@ async fn an_endpoint_that_does_not_answer_is_said_to_be_unreachable() {
         (failed.as_str(), ready.as_str()),
         ("UpstreamUnreachable", "True")
     );
+}
+
+#[tokio::test]
+async fn polls_of_one_source_never_overlap_however_often_they_are_asked_for() {
+    let (world, _controller) = mirrored("single", json!({"spec": {"timeout": "3s"}})).await;
+    world.put_faults(json!([{"hang": true}])).await;
+    world.clear_cloud_requests().await;
+    let ask = async |token: &str| {
+        let annotation = json!({"metadata": {"annotations": {REQUESTED_AT: token}}});
+        world.patch_source("pools", annotation).await;
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let requests = loop {
+        let requests = world.cloud_requests().await;
+        if requests.len() >= 2 {
+            break requests;
+        }
+        assert!(Instant::now() < deadline);
+        ask(&format!("{:?}", Instant::now())).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let times = requests
+        .iter()
+        .map(|it| it["time"].as_str().unwrap().parse());
+    let times: Vec<Timestamp> = times.map(Result::unwrap).collect();
+    let apart = times[1].duration_since(times[0]);
+    assert!(apart.as_secs_f64() > 2.5, "{apart}");
+}
+
+#[tokio::test]
+async fn a_clock_that_differs_by_an_hour_is_named_and_no_fault_of_the_key() {
+    let (world, _controller) = mirrored("skewed", json!({})).await;
+    let before = world.mirrors().await;
+    let settings = json!({"clockOffsetSeconds": 3600});
+    let simulator = &world.simulator;
+    simulator.control(Method::PUT, "/settings", settings).await;
+    let source = world.poll("pools").await;
+    assert_eq!(
+        condition(&source, "Ready"),
+        ("False".into(), "ClockSkew".into())
+    );
+    let said = message(&source, "Ready");
+    assert!(said.contains("this node's clock differs"), "{said}");
+    assert_eq!(world.mirrors().await, before);
 }
 
 #[tokio::test]

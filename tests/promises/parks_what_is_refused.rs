@@ -206,38 +206,63 @@ async fn mirrors_that_are_invalid_or_too_large_wait_for_a_person_and_the_others_
     world.until_event("pools", "Recovered").await;
 }
 
-#[tokio::test]
-async fn a_crd_without_a_status_subresource_is_named_and_its_mirrors_are_not_hammered() {
-    let mut world = World::new("no-status").await;
+/// Has the API server answer writes of statuses like one whose CRD has no such subresource, and
+/// counts them.
+async fn without_status(world: &World, resource: &str) -> Arc<AtomicUsize> {
     let tried = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&tried);
+    let (counted, part) = (Arc::clone(&tried), format!("/{resource}/"));
+    let rule = move |method: &str, path: &str| {
+        let path = path.split('?').next().unwrap_or_default();
+        if method == "PUT" && path.contains(&part) && path.ends_with("/status") {
+            counted.fetch_add(1, Ordering::SeqCst);
+            return Treatment::Answer(404, failure(404, "NotFound"));
+        }
+        Treatment::Forward
+    };
     world
-        .reroute(async |server| {
-            // The API server's own answer where a CRD has no such subresource.
-            let front = Front::open(server, move |method, path| {
-                let path = path.split('?').next().unwrap_or_default();
-                if method == "PUT" && path.contains("/modelartspools/") && path.ends_with("/status")
-                {
-                    counted.fetch_add(1, Ordering::SeqCst);
-                    return Treatment::Answer(404, failure(404, "NotFound"));
-                }
-                Treatment::Forward
-            });
-            front.await.address
-        })
+        .reroute(async |server| Front::open(server, rule).await.address)
         .await;
+    tried
+}
+
+#[tokio::test]
+async fn a_crd_of_mirrors_without_a_status_is_named_and_not_written_to_between_polls() {
+    let mut world = World::new("no-status").await;
+    let tried = without_status(&world, "modelartspools").await;
     world.put_fleet(json!([pool("a", 1), pool("b", 1)])).await;
     let _controller = world.controller();
     world.create_source("pools", json!({})).await;
     let note = world.until_event("pools", "NoStatusSubresource").await;
     assert!(note.contains("CRD") && note.ends_with(": a, b"), "{note}");
-    let before = tried.load(Ordering::SeqCst);
-    assert_eq!(before, 2);
+    assert_eq!(tried.load(Ordering::SeqCst), 2);
     world.audit.restart();
     for _ in 0..3 {
         let source = world.poll("pools").await;
         assert_eq!(condition(&source, "Ready").1, "NoStatusSubresource");
     }
-    assert_eq!(tried.load(Ordering::SeqCst), before + 3 * 2);
+    assert_eq!(tried.load(Ordering::SeqCst), 2 + 3 * 2);
     assert_eq!(world.audit.mirror_writes(), []);
+}
+
+#[tokio::test]
+async fn a_crd_of_sources_without_a_status_is_named_in_the_log_and_no_reason_to_poll_again() {
+    let world = World::new("no-source-status").await;
+    let tried = without_status(&world, "modelartspoolsources").await;
+    world.put_fleet(json!([pool("a", 1)])).await;
+    let controller = world.controller();
+    world.create_source("pools", json!({})).await;
+    let sign = "CRD of ModelArtsPoolSources has no status subresource";
+    let deadline = Instant::now() + Duration::from_secs(60);
+    // Twice is after it has been looked at again.
+    while controller.log().matches("step=Wait").count() < 2 {
+        assert!(Instant::now() < deadline, "{}", controller.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(controller.log().matches(sign).count(), 1);
+    assert_eq!(tried.load(Ordering::SeqCst), 1);
+    assert_eq!(world.cloud_requests().await.len(), 2);
+    assert_eq!(
+        condition(&world.pools.get("a").await.unwrap(), "Ready").0,
+        "True"
+    );
 }

@@ -161,6 +161,22 @@ fn what_a_source_no_longer_wants_cannot_drift() {
 }
 
 #[test]
+fn what_was_given_up_cannot_drift_while_others_can() {
+    let inventory = Inventory::default();
+    let (a, b) = (
+        mirror("a", "u", 1, "Running"),
+        mirror("b", "v", 2, "Running"),
+    );
+    inventory.intend("ns", "source", wanting("source", &[&a, &b]));
+    inventory.observe(&b);
+    assert!(inventory.has_drifted("ns", "source"));
+    inventory.give_up("ns", ["a".to_owned()].iter());
+    assert!(!inventory.has_drifted("ns", "source"));
+    inventory.forget(&b);
+    assert!(inventory.has_drifted("ns", "source"));
+}
+
+#[test]
 fn what_one_source_wants_does_not_disturb_what_another_does() {
     let inventory = Inventory::default();
     let (a, b) = (

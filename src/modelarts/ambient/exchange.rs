@@ -6,13 +6,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use k8s_openapi::jiff::Timestamp;
 use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{Certificate, Method, RequestBuilder, Url};
+use reqwest::{Method, RequestBuilder, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use super::failed;
 use crate::modelarts::error::{Answer, classify};
-use crate::modelarts::reach::{PublicOnly, Reach};
+use crate::modelarts::reach::{PublicOnly, Reach, Trust};
 use crate::modelarts::request::{builder, unreachable};
 use crate::modelarts::{Class, Endpoint, Endpoints, PollError};
 
@@ -41,9 +41,9 @@ pub(super) struct Reply {
 }
 
 impl Http {
-    pub fn new(endpoints: Endpoints, certificates: &[Certificate]) -> anyhow::Result<Self> {
+    pub fn new(endpoints: Endpoints, trust: &Trust) -> anyhow::Result<Self> {
         let http = || {
-            builder(certificates)
+            builder(trust)
                 .connect_timeout(CONNECT_TIMEOUT)
                 .timeout(TIMEOUT)
         };
@@ -54,7 +54,7 @@ impl Http {
         Ok(Self {
             direct: build(http().no_proxy())?,
             anywhere: build(http())?,
-            public: build(http().dns_resolver(PublicOnly::behind_proxies()))?,
+            public: build(http().dns_resolver(PublicOnly::but(trust)))?,
             endpoints,
         })
     }

@@ -26,7 +26,6 @@ mod tests;
 
 use anyhow::Context as _;
 use k8s_openapi::jiff::Timestamp;
-use reqwest::Certificate;
 
 use self::cache::Cache;
 use self::exchange::Http;
@@ -34,7 +33,7 @@ use self::metadata::Metadata;
 use self::oidc::{IdToken, Sts};
 use self::pod_identity::PodIdentity;
 use self::profile::{Content, Profile};
-use super::{Class, Credentials, Endpoint, Endpoints, PollError};
+use super::{Class, Credentials, Endpoint, Endpoints, PollError, Trust};
 
 /// The controller's own identity.
 #[derive(Debug)]
@@ -60,14 +59,14 @@ type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Ambient {
     /// Finds out from the variables which place is configured. Services of the cloud are
-    /// reached as `endpoints` and `certificates` say, the metadata service at `metadata`.
+    /// reached as `endpoints` and `trust` say, the metadata service at `metadata`.
     ///
     /// # Errors
     /// Where a place is configured by half: names the variable and what to write.
     pub fn configured(
         variable: impl Fn(&str) -> Option<String>,
         endpoints: Endpoints,
-        certificates: &[Certificate],
+        trust: &Trust,
         metadata: Endpoint,
     ) -> anyhow::Result<Self> {
         let variable = |name: &str| {
@@ -76,7 +75,7 @@ impl Ambient {
         };
         Ok(Self {
             places: places(&variable, metadata)?,
-            http: Http::new(endpoints, certificates)?,
+            http: Http::new(endpoints, trust)?,
             cache: Cache::default(),
         })
     }

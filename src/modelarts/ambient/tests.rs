@@ -38,7 +38,12 @@ fn try_ambient(set: &[(&str, &str)], metadata: Endpoint) -> anyhow::Result<Ambie
         .collect();
     let lookup = move |name: &str| set.get(name).cloned();
     let url = "http://127.0.0.1:9";
-    Ambient::configured(lookup, Endpoints::new(url, url, [].into())?, &[], metadata)
+    Ambient::configured(
+        lookup,
+        Endpoints::new(url, url, [].into())?,
+        &Trust::default(),
+        metadata,
+    )
 }
 
 fn ambient(set: &[(&str, &str)]) -> Ambient {

@@ -14,7 +14,11 @@ use crate::modelarts::sign;
 const PROJECT: &str = "0123456789abcdef0123456789abcdef";
 
 fn client_of(url: &str) -> Client {
-    Client::new(Endpoints::new(url, url, [].into()).unwrap(), &[]).unwrap()
+    Client::new(
+        Endpoints::new(url, url, [].into()).unwrap(),
+        &Trust::default(),
+    )
+    .unwrap()
 }
 
 fn credentials() -> Credentials {
