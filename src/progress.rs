@@ -17,6 +17,9 @@ const TOLERATED: u32 = 2;
 /// Work that nobody has finished any part of for so long never will be. A poll may take ten minutes.
 const STUCK: Duration = Duration::from_secs(15 * 60);
 
+/// The kind that is read and written again and again, because a watch says nothing of one's rights.
+pub const LEASE: &str = "Lease";
+
 /// The names that an answer lists; it is for a person.
 const SHOWN: usize = 10;
 
@@ -26,7 +29,7 @@ pub struct Progress {
     state: Mutex<State>,
 }
 
-/// A watch of the API server: the kind, and where.
+/// What of the API server is looked at all the time: the kind, and where.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Watched {
     /// The kind, as people write it.
@@ -204,10 +207,12 @@ impl Watched {
     fn pending(&self) -> String {
         let scope = self.namespace.as_ref();
         let place = scope.map_or_else(String::new, |name| format!(" of namespace {name}"));
-        format!(
-            "the watch on {}s{place}: is the CRD installed, and may the ServiceAccount list and watch them?",
-            self.kind
-        )
+        match self.kind {
+            LEASE => format!("the Lease{place}: may the ServiceAccount get, create and update it?"),
+            kind => format!(
+                "the watch on {kind}s{place}: is the CRD installed, and may the ServiceAccount list and watch them?"
+            ),
+        }
     }
 }
 

@@ -86,6 +86,9 @@ pub async fn run(config: args::Run) -> anyhow::Result<()> {
         gate.clone(),
         cancel.clone(),
     );
+    if election.is_some() {
+        context.progress.stand_by();
+    }
     let admin = Admin {
         progress: Arc::clone(&context.progress),
         registry: Arc::new(metrics::registry(&context)),

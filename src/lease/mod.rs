@@ -21,7 +21,7 @@ pub use self::decide::{Action, Candidate, DURATION, HOLD, Record};
 pub use self::gate::{Closed, Gate, Gated};
 use crate::api::FIELD_MANAGER;
 use crate::args;
-use crate::progress::Progress;
+use crate::progress::{LEASE, Progress, Watched};
 
 /// The pause between two looks at the Lease.
 const RETRY: Duration = Duration::from_secs(2);
@@ -38,6 +38,7 @@ pub struct Election {
     leases: Api<Lease>,
     name: String,
     candidate: Candidate,
+    watched: Watched,
 }
 
 /// Another replica has had the Lease since this one had it.
@@ -66,6 +67,10 @@ impl Election {
             leases: Api::namespaced(client, namespace),
             name: election.lease_name,
             candidate: Candidate::new(me),
+            watched: Watched {
+                kind: LEASE,
+                namespace: Some(namespace.to_owned()),
+            },
         }
     }
 
@@ -73,11 +78,19 @@ impl Election {
     /// the leadership is lost to another.
     pub async fn run(&mut self, gate: &Gate, progress: &Progress) -> Lost {
         let (mut led, mut failing) = (false, false);
-        progress.stand_by();
+        progress.open(&self.watched);
         loop {
             let begun = Instant::now();
             let attempt = timeout(ATTEMPT, self.attempt(begun, led)).await;
-            match attempt.unwrap_or(Err(AttemptError::Late)) {
+            let attempt = attempt.unwrap_or(Err(AttemptError::Late));
+            match &attempt {
+                Ok(_) => {
+                    progress.listed(&self.watched);
+                    progress.heard(&self.watched);
+                }
+                Err(_) => progress.failed(&self.watched, begun.into_std()),
+            }
+            match attempt {
                 Ok(Action::Renew) => {
                     gate.hold_until(begun + HOLD);
                     if !progress.leads() {

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 fn refusal(flags: &[&str], variables: &[(&str, &str)]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_modelarts-pool-controller"))
         .args(flags)
-        .envs(variables.iter().copied())
         .env("KUBECONFIG", "/nonexistent")
         .env_remove("KUBERNETES_SERVICE_HOST")
+        .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .output()
         .unwrap();

@@ -45,6 +45,8 @@ async fn each_controller_works_on_the_sources_that_its_selector_matches_and_on_n
     let params = DeleteParams::default();
     world.pools.delete("a", &params).await.unwrap();
     world.until_pool("a", |it| it.status.is_some()).await;
+    // Once this is acknowledged, so is the repair.
+    world.poll("of-blue").await;
     assert_eq!(touched(&world, "rest"), [""; 0]);
 
     // A source changes hands with its label.

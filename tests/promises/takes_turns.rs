@@ -75,6 +75,22 @@ async fn a_standby_is_ready_and_neither_polls_nor_writes() {
 }
 
 #[tokio::test]
+async fn a_replica_that_may_not_use_the_lease_is_not_ready_and_says_why() {
+    let world = World::new("no-lease").await;
+    let controller = world.replica("first", ELECT);
+    let body = controller
+        .until("/readyz", |_, body| body.contains("Lease"))
+        .await;
+    assert!(
+        body.contains("the Lease of namespace no-lease: may the ServiceAccount get, create"),
+        "{body}"
+    );
+    world.allow_election().await;
+    until_leads(&controller).await;
+    controller.until("/readyz", |status, _| status == 200).await;
+}
+
+#[tokio::test]
 async fn a_killed_leader_is_replaced_when_its_lease_is_void_and_nothing_is_written_twice() {
     let (mut world, leader, standby) = two("killed-leader").await;
     world.audit.restart();
