@@ -17,7 +17,7 @@ use kube::{Api, Client};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
-pub use self::decide::{Action, Candidate, DURATION, HOLD, Record};
+use self::decide::{Action, Candidate, DURATION, HOLD, Record};
 pub use self::gate::{Closed, Gate, Gated};
 use crate::api::FIELD_MANAGER;
 use crate::args;

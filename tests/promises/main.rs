@@ -2,7 +2,12 @@
 //! as the ServiceAccount of the shipped RBAC. One file per promise.
 
 // Outside `#[test]` functions clippy does not see that all of this is test code.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
