@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::cluster::repository;
+use super::cluster::{repository, shared};
 use super::verdict::verdict;
 use super::walk::{POOL, SOURCE, settled, walked};
 use super::world::{World, condition, pool};
@@ -100,6 +100,24 @@ async fn kube_state_metrics_has_no_trouble_with_any_state() {
     assert_eq!(shown.iter().filter(stale).count(), 2);
 }
 
+#[test]
+fn kube_state_metrics_may_read_both_kinds_and_nothing_else_that_is_new() {
+    let kubectl = |args: &str| shared().try_kubectl(&args.split(' ').collect::<Vec<_>>());
+    let rbac = repository("deploy/gitops/kube-state-metrics/rbac.yaml");
+    kubectl(&format!("apply -f {}", rbac.display())).unwrap();
+    let account = "--as=system:serviceaccount:kube-system:kube-state-metrics -A";
+    let may = |act: &str| kubectl(&format!("auth can-i {act} {account}")).is_ok();
+    for kind in [
+        "modelartspools.modelarts.huaweicloud.com",
+        "modelartspoolsources.modelarts.huaweicloud.com",
+        "customresourcedefinitions.apiextensions.k8s.io",
+    ] {
+        assert!(may(&format!("list {kind}")) && may(&format!("watch {kind}")));
+        assert!(!may(&format!("update {kind}")), "{kind}");
+    }
+    assert!(!may("list secrets"));
+}
+
 fn k9s(file: &str) -> Value {
     let text = std::fs::read_to_string(repository("deploy/gitops/k9s").join(file)).unwrap();
     serde_saphyr::from_str(&text).unwrap()
@@ -187,11 +205,12 @@ fn press(world: &World, plugin: &str) {
     );
     std::fs::write(&kubectl, script).unwrap();
     std::fs::set_permissions(&kubectl, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let arguments = plugin["args"].as_array().unwrap().iter().map(expand);
-    let pressed = Command::new(plugin["command"].as_str().unwrap())
+    let pressed = Command::new("sh")
+        .args(["-c", r#"PATH=$1:$PATH; shift; exec "$@""#, "k9s"])
+        .arg(&bin)
+        .arg(plugin["command"].as_str().unwrap())
         .args(arguments)
-        .env("PATH", path)
         .env("HOME", &bin)
         .output()
         .unwrap();
