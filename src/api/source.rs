@@ -222,7 +222,7 @@ pub struct ModelArtsPoolSourceStatus {
     /// The generation of `spec` that this status belongs to; -1 before the first poll.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready always; Reconciling, Stalled, FetchFailed, Throttled, PruneBlocked and
+    /// Ready always; Reconciling, Stalled, FetchFailed, WriteFailed, Throttled, PruneBlocked and
     /// PartiallyDecoded only while true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
