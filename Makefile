@@ -106,11 +106,11 @@ manifests: tools ## render deploy/manifests anew from the chart
 	$(call render,deploy/manifests)
 
 gitops: controlplane tools ## write the ConfigMap and the test data of deploy/gitops/argocd anew
-	WRITE_GITOPS=1 cargo test --locked --test promises makes_gitops_files
+	WRITE_GENERATED=1 cargo test --locked --test promises makes_gitops_files
 
 # The metrics are those of a running controller, so their page is compared among the promises.
 docs: controlplane ## write docs/reference.md and docs/metrics.md anew from the code
-	UPDATE_DOCS=1 cargo test --locked --test documents --test promises the_reference_
+	WRITE_GENERATED=1 cargo test --locked --test documents --test promises the_reference_
 
 clean: ## remove all outputs
 	rm -rf target

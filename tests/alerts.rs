@@ -3,25 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+#[path = "support/mod.rs"]
+mod support;
 
 use modelarts_pool_controller::modelarts::Class;
 
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-fn promtool(arguments: &[&str]) {
-    let tool = repository("target/tools/promtool");
-    let output = Command::new(&tool)
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap_or_else(|error| panic!("{}: {error}; run make tools", tool.display()));
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-}
+use support::tools::{repository, tool};
 
 fn alerts() -> Vec<(String, String)> {
     let text = std::fs::read_to_string(repository("deploy/chart/files/alerts.yaml")).unwrap();
@@ -34,18 +21,23 @@ fn alerts() -> Vec<(String, String)> {
 
 #[test]
 fn each_alert_fires_when_it_should_and_not_before() {
-    promtool(&["test", "rules", "tests/alerts/alerts_test.yaml"]);
+    tool(
+        "promtool",
+        &["test", "rules", "tests/alerts/alerts_test.yaml"],
+    )
+    .unwrap();
 }
 
 #[test]
 fn the_rules_keep_to_the_format_of_prometheus() {
-    promtool(&[
+    let check = [
         "check",
         "rules",
         "--lint=all",
         "--lint-fatal",
         "deploy/chart/files/alerts.yaml",
-    ]);
+    ];
+    tool("promtool", &check).unwrap();
 }
 
 #[test]

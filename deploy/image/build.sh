@@ -23,7 +23,7 @@ export SOURCE_DATE_EPOCH
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 created=$(date --utc --date "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
 
-# Paths of this machine end neither in the binary nor in what the C compiler makes for it.
+# No path of this machine ends up in the binary, be it by Rust or by the C compiler.
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 export RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$PWD=/src --remap-path-prefix=$cargo_home=/cargo"
 export CFLAGS="-ffile-prefix-map=$PWD=/src -ffile-prefix-map=$cargo_home=/cargo"

@@ -207,7 +207,7 @@ pub struct Prune {
 /// What happens to the mirror of a pool that is gone.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PrunePolicy {
-    /// It is deleted, shyly.
+    /// It is deleted, after `confirmations` lists without it and within `maxPercent`.
     #[default]
     Delete,
     /// It stays and says since when the cloud no longer lists it.

@@ -58,6 +58,8 @@ pub(super) struct Record {
     pub prune_blocked: bool,
     /// Sums over the last complete snapshot.
     pub tally: Tally,
+    /// Mirrors that the API server does not want.
+    pub refused: usize,
     /// Items of the last complete snapshot that did not decode.
     pub set_aside: usize,
     /// Polls of this process by outcome.

@@ -167,7 +167,8 @@ impl Pass<'_> {
         // What the API server does not want is tried again at the next poll, and not as a drift.
         let refused = outcome.refused.values().flatten();
         let inventory = &self.context.inventory;
-        inventory.give_up(&self.owner.namespace, refused);
+        inventory.give_up(&self.owner.namespace, refused.clone());
+        self.memory.record.refused = refused.count();
         info!(
             namespace = %self.owner.namespace, source = %self.owner.name,
             pools = plan.tally.pools, planned, done = outcome.done, conflicts = outcome.conflicts,

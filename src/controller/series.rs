@@ -70,7 +70,7 @@ struct Series<N> {
     values: fn(&Memory) -> Vec<(Labels<'static>, N)>,
 }
 
-const GAUGES: [Series<f64>; 12] = [
+const GAUGES: [Series<f64>; 13] = [
     Series {
         name: "modelarts_source_last_sync_timestamp_seconds",
         help: "When the last complete list of the source was read",
@@ -115,6 +115,11 @@ const GAUGES: [Series<f64>; 12] = [
         name: "modelarts_source_prune_blocked",
         help: "1 while deletions wait for a person",
         values: |it| one(Some(flag(it.record.prune_blocked))),
+    },
+    Series {
+        name: "modelarts_source_refused",
+        help: "Mirrors that the API server did not want at the last poll",
+        values: |it| one(Some(it.record.refused as f64)),
     },
     Series {
         name: "modelarts_source_set_aside",

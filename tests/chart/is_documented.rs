@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::support::helm::repository;
+use super::support::tools::repository;
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(repository(path)).unwrap()

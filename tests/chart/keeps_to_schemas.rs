@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::support::helm::{documents, repository, template, tool, variants};
+use super::support::helm::{documents, template, variants};
+use super::support::tools::{repository, tool};
 
 const VERSIONS: [&str; 5] = ["1.33", "1.34", "1.35", "1.36", "1.37"];
 

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::support::helm::{repository, template};
+use super::support::helm::template;
+use super::support::tools::repository;
 
 /// A value, and what the refusal must say: where, and what was expected.
 const WRONG: [(&str, &str, &str); 26] = [

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::support::helm::{chart, documents, objects, only, repository, template, tool, variants};
+use super::support::helm::{chart, documents, objects, only, template, variants};
+use super::support::tools::{repository, tool};
 
 const RELEASE: &str = "modelarts-pool-controller";
 
@@ -143,7 +144,13 @@ fn the_kinds_are_those_of_crds_and_are_kept() {
         let of_name = |it: &&Value| it["metadata"]["name"] == name;
         let mut rendered = objects.iter().find(of_name).unwrap().clone();
         let annotations = &rendered["metadata"]["annotations"];
-        assert_eq!(*annotations, json!({"helm.sh/resource-policy": "keep"}));
+        assert_eq!(
+            *annotations,
+            json!({
+                "helm.sh/resource-policy": "keep",
+                "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+            })
+        );
         rendered["metadata"].take();
         expected["metadata"].take();
         assert_eq!(rendered, expected);

@@ -21,7 +21,7 @@ const ELSEWHERE: [&str; 6] = [
     "HTTPS_PROXY",
     "NO_PROXY",
     "KUBECONFIG",
-    "UPDATE_DOCS",
+    "WRITE_GENERATED",
     "CARGO_TARGET_DIR",
     "HUAWEICLOUD_SDK_IAM_ENDPOINT",
 ];

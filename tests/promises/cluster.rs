@@ -14,7 +14,7 @@ use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 
-pub use super::support::helm::repository;
+pub use super::support::tools::repository;
 
 /// The namespace and name of the ServiceAccount in `deploy/manifests`.
 pub const SERVICE_ACCOUNT: (&str, &str) = ("modelarts-system", "modelarts-pool-controller");

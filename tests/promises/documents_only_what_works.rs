@@ -2,14 +2,15 @@
 //! tell people to type works, and what they say of metrics is what a controller shows.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, repository};
-use super::support::markdown::{Page, assert_generated, page, pages};
+use super::support::generated::assert_generated;
+use super::support::helm::template_with;
+use super::support::markdown::{Page, page, pages};
 use super::world::{World, pool};
 
 /// What the commands of the pages are about.
@@ -67,21 +68,8 @@ fn every_yaml_on_a_page_is_taken_by_the_api_server() {
 fn every_values_file_on_a_page_renders_with_the_chart() {
     for page in pages() {
         for (place, text) in yaml(&page, "values") {
-            let mut helm = Command::new(repository("target/tools/helm"))
-                .args(["template", "modelarts-pool-controller", "deploy/chart"])
-                .args(["--namespace", "modelarts-system", "--values", "-"])
-                .current_dir(repository(""))
-                .stdin(Stdio::piped())
-                .stdout(Stdio::null())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let mut stdin = helm.stdin.take().unwrap();
-            stdin.write_all(text.as_bytes()).unwrap();
-            drop(stdin);
-            let output = helm.wait_with_output().unwrap();
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{place}: {said}");
+            let rendered = template_with(&text);
+            assert!(rendered.is_ok(), "{place}: {rendered:?}");
         }
     }
 }
@@ -231,7 +219,7 @@ async fn the_reference_of_metrics_is_what_a_controller_shows() {
             labels.join(", ")
         ));
     }
-    assert_generated("docs/metrics.md", &text);
+    assert_generated(&repository("docs/metrics.md"), &text, "make docs");
     assert!(
         page("docs/metrics.md")
             .text

@@ -32,6 +32,21 @@ fn every_health_test_passes_and_every_file_of_test_data_is_tested() {
 }
 
 #[test]
+fn the_example_application_names_the_chart_and_its_version() {
+    let application = read(&repository("deploy/gitops/argocd/application.yaml"));
+    let source = &application["spec"]["source"];
+    let version = format!("v{}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(source["targetRevision"], version.as_str());
+    let chart = repository(source["path"].as_str().unwrap());
+    assert_eq!(
+        read(&chart.join("Chart.yaml"))["name"],
+        source["helm"]["releaseName"]
+    );
+    // Sources in its values would be hooks to Argo CD.
+    assert_eq!(source["helm"]["values"], Value::Null);
+}
+
+#[test]
 fn every_action_test_passes() {
     let directory = directory(SOURCE).join("actions");
     let tests = read(&directory.join("action_test.yaml"));

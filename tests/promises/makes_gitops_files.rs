@@ -1,20 +1,19 @@
 //! The files of `deploy/gitops/argocd` that are made of others: the ConfigMap of the Lua scripts, and
 //! the test data of what the controller writes. `make gitops` writes them anew.
 
-use std::path::Path;
-
 use modelarts_pool_controller::api::REQUESTED_AT;
 use serde_json::{Value, json};
 
 use super::argo::directory;
 use super::cluster::repository;
+use super::support::generated::assert_generated;
 use super::walk::{POOL, SOURCE, walked};
 
 #[tokio::test]
 async fn the_test_data_is_what_the_controller_writes() {
     for seen in walked().await {
         let path = directory(seen.kind).join(format!("testdata/{}.yaml", seen.state));
-        is_committed(&path, &yaml(&seen.settled));
+        assert_generated(&path, &yaml(&seen.settled), "make gitops");
     }
     let mut seen = walked().await.iter();
     let ready = seen.find(|it| (it.kind, it.state) == (SOURCE, "ready"));
@@ -29,14 +28,18 @@ async fn the_test_data_is_what_the_controller_writes() {
         ("suspended", &suspended),
     ] {
         let path = directory(SOURCE).join(format!("actions/testdata/{name}.yaml"));
-        is_committed(&path, &yaml(object));
+        assert_generated(&path, &yaml(object), "make gitops");
     }
 }
 
 #[test]
 fn the_config_map_installs_these_very_scripts() {
     let text = config_map();
-    is_committed(&repository("deploy/gitops/argocd/argocd-cm.yaml"), &text);
+    assert_generated(
+        &repository("deploy/gitops/argocd/argocd-cm.yaml"),
+        &text,
+        "make gitops",
+    );
     let installed: Value = serde_saphyr::from_str(&text).unwrap();
     let installed = &installed["data"];
     for kind in [SOURCE, POOL] {
@@ -53,19 +56,6 @@ fn the_config_map_installs_these_very_scripts() {
         let path = format!("actions/{}/action.lua", action["name"].as_str().unwrap());
         assert_eq!(action["action.lua"], script(SOURCE, &path));
     }
-}
-
-/// Compares a generated file with the committed one; `make gitops` writes it instead.
-fn is_committed(path: &Path, generated: &str) {
-    if std::env::var_os("WRITE_GITOPS").is_some() {
-        std::fs::write(path, generated).unwrap();
-    }
-    let committed = std::fs::read_to_string(path).unwrap_or_default();
-    let path = path.display();
-    assert_eq!(
-        committed, generated,
-        "{path} is not up to date: run make gitops"
-    );
 }
 
 fn yaml(object: &Value) -> String {

@@ -8,7 +8,8 @@ use kube::Api;
 use serde_json::Value;
 
 use super::cluster::Cluster;
-use super::support::helm::{chart, tool_at_home};
+use super::support::helm::chart;
+use super::support::tools::tool_at_home;
 use super::world::{Controller, World};
 
 pub struct Release {

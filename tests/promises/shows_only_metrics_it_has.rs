@@ -1,13 +1,11 @@
 //! The dashboard and the alerts ask for no metric and no label that the controller does not show.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::cluster::repository;
+use super::support::tools::{repository, tool_with};
 use super::world::{World, pool};
 
 /// What scraping adds to each series.
@@ -112,17 +110,8 @@ async fn every_metric_and_label_of_the_dashboard_and_the_alerts_is_shown_by_the_
 #[tokio::test]
 async fn the_metrics_keep_to_the_conventions_of_prometheus() {
     let metrics = metrics("linted").await;
-    let mut promtool = Command::new(repository("target/tools/promtool"))
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("run make tools");
-    let mut input = promtool.stdin.take().unwrap();
-    input.write_all(metrics.as_bytes()).unwrap();
-    drop(input);
-    let output = promtool.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.trim().is_empty(), "{said}");
+    assert_eq!(
+        tool_with("promtool", &["check", "metrics"], &metrics),
+        Ok(String::new())
+    );
 }

@@ -1,39 +1,14 @@
-//! Runs the real helm, which `make tools` builds, on the shipped chart.
+//! The shipped chart, as helm renders it.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
-/// A path in this repository.
-pub fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
+use super::tools::{repository, tool, tool_with};
 
 /// The chart's directory.
 pub fn chart() -> String {
     repository("deploy/chart").to_str().unwrap().to_owned()
-}
-
-/// Runs one of the tools of `make tools` and returns what it prints; an error is what it says.
-pub fn tool(name: &str, args: &[&str]) -> Result<String, String> {
-    tool_at_home(Path::new(env!("CARGO_TARGET_TMPDIR")), name, args)
-}
-
-/// The same with a home directory, in which a tool that talks to a cluster keeps what it learns.
-pub fn tool_at_home(home: &Path, name: &str, args: &[&str]) -> Result<String, String> {
-    let path = repository("target/tools").join(name);
-    let output = Command::new(&path)
-        .args(args)
-        .env("HOME", home)
-        .output()
-        .unwrap_or_else(|error| panic!("{}: {error}; run make tools", path.display()));
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if output.status.success() {
-        Ok(text(&output.stdout))
-    } else {
-        Err(text(&output.stdout) + &text(&output.stderr))
-    }
 }
 
 /// What `helm template` makes of a release in its contractual namespace.
@@ -41,6 +16,14 @@ pub fn template(release: &str, args: &[&str]) -> Result<String, String> {
     let chart = chart();
     let release = ["template", release, &chart, "-n", "modelarts-system"];
     tool("helm", &[&release, args].concat())
+}
+
+/// The same of a release with its contractual name and values that are given as text.
+pub fn template_with(values: &str) -> Result<String, String> {
+    let chart = chart();
+    let release = ["template", "modelarts-pool-controller", &chart];
+    let args = [&release[..], &["-n", "modelarts-system", "--values", "-"]];
+    tool_with("helm", &args.concat(), values)
 }
 
 /// The objects of a release with its contractual name.

@@ -40,21 +40,6 @@ pub fn page(path: &str) -> Page {
     }
 }
 
-/// Compares a generated page with the one in the repository, or writes it anew where `make docs`
-/// asks for that.
-pub fn assert_generated(path: &str, text: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&file, text).unwrap();
-    }
-    let stored = std::fs::read_to_string(&file).unwrap_or_default();
-    let differs = stored.lines().zip(text.lines()).find(|(a, b)| a != b);
-    assert!(
-        stored == text,
-        "{path} is not what the code says: run make docs (first difference: {differs:?})"
-    );
-}
-
 impl Page {
     /// The fenced blocks, in order.
     pub fn blocks(&self) -> Vec<Block> {

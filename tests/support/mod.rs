@@ -4,6 +4,8 @@
 // its own part of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
 
+pub mod generated;
 pub mod helm;
 pub mod markdown;
 pub mod simulator;
+pub mod tools;
