@@ -61,10 +61,10 @@ debug: ## build the controller and the simulator as the tests do
 image: tools target/tools/bin/cargo-cyclonedx ## build the image as an OCI layout, and print its digest and size
 	deploy/image/build.sh
 
-again: image ## build the committed image once more, in another directory, and compare the digests
+again: image ## build the image once more, in another directory, and compare the digests
 	rm -rf target/again
-	git clone --quiet . target/again
-	mkdir target/again/target
+	mkdir -p target/again/target
+	tar --create --exclude ./target --exclude ./.git . | tar --extract --directory target/again
 	ln -s ../../tools target/again/target/tools
 	target/again/deploy/image/build.sh
 	cmp target/image/oci/index.json target/again/target/image/oci/index.json

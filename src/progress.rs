@@ -134,6 +134,11 @@ impl Progress {
         state.last_end = Some(now);
     }
 
+    /// A part of some work is done.
+    pub fn worked(&self, now: Instant) {
+        self.state().last_end = Some(now);
+    }
+
     /// Whether this replica does the work.
     pub fn leads(&self) -> bool {
         !self.state().standby

@@ -116,8 +116,11 @@ pub async fn run(config: args::Run) -> anyhow::Result<()> {
     cancel.cancel();
     let finished = tokio::time::timeout(FINISH, controlling).await;
     if finished.is_err() {
-        warn!("some writes were cut off; the next start makes them again");
+        warn!("some writes are cut off; the next start makes them again");
     }
+    // Reconciles that are not finished still run, and from here on the Lease may be another's. What
+    // is already on its way names the version that it replaces.
+    gate.close();
     if let Some(election) = election {
         election.release().await;
     }

@@ -128,7 +128,7 @@ pub struct ModelArtsPoolSourceSpec {
         .message("staleAfter is a duration such as 5m"))]
     #[schemars(length(max = 32))]
     pub stale_after: String,
-    /// Stops polling; mirrors are left as they are.
+    /// Stops polling; mirrors keep their data, and say that they are stale after `staleAfter`.
     #[serde(default)]
     pub suspend: bool,
     /// What happens to the mirror of a pool that the cloud no longer lists.

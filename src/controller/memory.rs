@@ -43,6 +43,8 @@ pub(super) struct Memory {
     pub absences: Option<Absences>,
     /// The status last written, which the cache may not show yet.
     pub status: Option<ModelArtsPoolSourceStatus>,
+    /// A status that the API server did not take, to be written at the next look.
+    pub owed: Option<ModelArtsPoolSourceStatus>,
     /// What `/metrics` shows of the source besides.
     pub record: Record,
 }

@@ -3,6 +3,9 @@
 //! It owns the order of things and nothing else: what to do is decided by the pure functions of
 //! [`schedule`], [`crate::mirror`] and [`report`].
 
+mod ask;
+mod call;
+mod context;
 mod events;
 mod memory;
 mod pass;
@@ -11,9 +14,10 @@ mod schedule;
 mod secret;
 mod series;
 mod slots;
+mod write;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -22,154 +26,21 @@ use k8s_openapi::jiff::Timestamp;
 use kube::core::Selector;
 use kube::runtime::Controller;
 use kube::runtime::controller::{Action, Config, Error as ControllerError};
-use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef, Store, reflector};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client, ResourceExt as _};
-use tokio_util::sync::CancellationToken;
+use kube::{Api, ResourceExt as _};
 use tracing::{debug, warn};
 
+use self::call::{ReconcileError, chain};
+pub use self::context::Context;
 use self::memory::Memory;
 use self::pass::Pass;
 use self::schedule::{Step, Timing};
 pub use self::series::SourceSeries;
-use self::slots::Slots;
-use crate::api::{FIELD_MANAGER, ModelArtsPoolSource};
-use crate::lease::Gate;
-use crate::mirror::{Inventory, Owner, Writes, attend, watch_config};
-use crate::modelarts::{self, Ambient, Class, Credentials, PollError, Snapshot, Target};
-use crate::progress::{Progress, Watched};
-
-/// One request to the API server about a source or a Secret.
-const DEADLINE: Duration = Duration::from_secs(10);
-
-/// What every reconcile needs.
-#[derive(Clone)]
-pub struct Context {
-    /// The cluster.
-    pub client: Client,
-    /// The cloud.
-    pub cloud: Arc<modelarts::Client>,
-    /// The controller's own identity, for sources that name no Secret.
-    pub ambient: Arc<Ambient>,
-    /// The namespaces whose sources may use it.
-    pub ambient_namespaces: BTreeSet<String>,
-    /// Told how far the work has got.
-    pub progress: Arc<Progress>,
-    /// Open while this replica does the work; `client` is behind it.
-    pub gate: Gate,
-    /// Fires when the process is to end.
-    pub cancel: CancellationToken,
-    /// The mirrors that are there.
-    pub inventory: Arc<Inventory>,
-    /// Counts the writes.
-    pub writes: Writes,
-    recorder: Recorder,
-    memories: Arc<Memories>,
-    slots: Arc<Slots>,
-}
-
-/// What is remembered of every source.
-#[derive(Default)]
-struct Memories(Mutex<HashMap<Key, Memory>>);
-
-/// Namespace and name of a source.
-type Key = crate::progress::SourceKey;
-
-/// The API server failed, not the cloud: the reconcile is tried again, and no status says so
-/// because none could be written.
-#[derive(Debug, thiserror::Error)]
-#[error("{operation}")]
-pub struct ReconcileError {
-    operation: &'static str,
-    source: KubeFailure,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum KubeFailure {
-    #[error("no answer from the API server within {} s", DEADLINE.as_secs())]
-    Late,
-    #[error(transparent)]
-    Refused(#[from] kube::Error),
-}
-
-/// Why a source has no snapshot.
-enum NoSnapshot {
-    Cloud(PollError),
-    Cluster(ReconcileError),
-    /// The process ends, or no longer leads.
-    Ended,
-}
-
-impl Context {
-    /// A context with nothing remembered.
-    pub fn new(
-        client: Client,
-        cloud: Arc<modelarts::Client>,
-        ambient: Arc<Ambient>,
-        ambient_namespaces: BTreeSet<String>,
-        progress: Arc<Progress>,
-        gate: Gate,
-        cancel: CancellationToken,
-    ) -> Self {
-        let reporter = Reporter {
-            controller: FIELD_MANAGER.to_owned(),
-            instance: None,
-        };
-        Self {
-            recorder: Recorder::new(client.clone(), reporter),
-            client,
-            cloud,
-            ambient,
-            ambient_namespaces,
-            progress,
-            gate,
-            cancel,
-            inventory: Arc::default(),
-            writes: Writes::default(),
-            memories: Arc::default(),
-            slots: Arc::default(),
-        }
-    }
-
-    /// The same with an inventory of its own, for another watch on mirrors.
-    pub fn of_another_scope(&self) -> Self {
-        Self {
-            inventory: Arc::default(),
-            ..self.clone()
-        }
-    }
-
-    /// The series of all sources, for a registry.
-    pub fn series(&self) -> SourceSeries {
-        SourceSeries(Arc::clone(&self.memories))
-    }
-
-    /// Waits until there is no use in asking the cloud any more.
-    async fn ended(&self) {
-        tokio::select! {
-            () = self.cancel.cancelled() => {}
-            () = self.gate.shut() => {}
-        }
-    }
-
-    fn memories(&self) -> MutexGuard<'_, HashMap<Key, Memory>> {
-        self.memories.lock()
-    }
-
-    /// Forgets a source that is gone.
-    fn forget(&self, source: &Key) {
-        self.inventory.intend(&source.0, &source.1, BTreeMap::new());
-        self.memories().remove(source);
-        self.progress.forget(source);
-    }
-}
-
-impl Memories {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Memory>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+use self::slots::Slot;
+use crate::api::ModelArtsPoolSource;
+use crate::mirror::{Owner, attend, watch_config};
+use crate::progress::{SourceKey, Watched};
 
 /// Reconciles the selected sources until `context.cancel` fires; running reconciles are finished.
 /// `wake` names sources whose mirrors somebody else changed.
@@ -184,13 +55,21 @@ pub async fn run(
     context.progress.open(&watched);
     let (reader, writer) = reflector::store();
     let watching = Arc::clone(&context);
+    let mut listed = BTreeSet::new();
     let watch = watcher(sources, watch_config().labels_from(selector))
         .default_backoff()
         .inspect(move |event| {
             match event {
-                Ok(watcher::Event::InitApply(source)) => watching.progress.found(key(source)),
+                Ok(watcher::Event::Init) => listed.clear(),
+                Ok(watcher::Event::InitApply(source)) => {
+                    watching.progress.found(key(source));
+                    listed.insert(key(source));
+                }
+                Ok(watcher::Event::InitDone) => {
+                    watching.forget_unlisted(watched.namespace.as_deref(), &listed);
+                }
                 Ok(watcher::Event::Delete(source)) => watching.forget(&key(source)),
-                _ => {}
+                Ok(watcher::Event::Apply(_)) | Err(_) => {}
             }
             attend(event, &watched, &watching.progress);
         });
@@ -225,20 +104,17 @@ async fn reconcile(
     context: Arc<Context>,
 ) -> Result<Action, ReconcileError> {
     let (key, progress) = (key(&source), &context.progress);
-    let turn = async {
-        context.gate.opened().await;
-        context.inventory.synced().await;
-        context.slots.take(&key.0).await
-    };
+    let shown = || sources.get(&ObjectRef::from_obj(&*source));
     let _slot = tokio::select! {
-        slot = turn => slot,
+        slot = turn(shown, &context, &key) => slot?,
         () = context.cancel.cancelled() => return Ok(Action::await_change()),
     };
     if !context.gate.is_open() {
         return Ok(Action::requeue(Duration::ZERO));
     }
     // What was known of the source is as old as the wait was long.
-    let Some(source) = sources.get(&ObjectRef::from_obj(&*source)) else {
+    let Some(source) = shown() else {
+        context.forget(&key);
         return Ok(Action::await_change());
     };
     progress.begin(&key, Instant::now());
@@ -251,22 +127,56 @@ async fn reconcile(
     Ok(next?.map_or_else(Action::await_change, Action::requeue))
 }
 
+/// Waits for the source's turn. A long line is no excuse: mirrors say that they are stale meanwhile.
+async fn turn(
+    shown: impl Fn() -> Option<Arc<ModelArtsPoolSource>>,
+    context: &Context,
+    key: &SourceKey,
+) -> Result<Option<Slot>, ReconcileError> {
+    context.gate.opened().await;
+    context.inventory.synced().await;
+    let turn = context.slots.take(&key.0);
+    tokio::pin!(turn);
+    loop {
+        let source = shown();
+        let Some(stale_at) = source.and_then(|it| context.stale_at(&it, key)) else {
+            return Ok(turn.await);
+        };
+        let left = Duration::try_from(stale_at.duration_since(Timestamp::now()));
+        tokio::select! {
+            slot = &mut turn => return Ok(slot),
+            () = tokio::time::sleep(left.unwrap_or_default().max(schedule::GRACE)) => {}
+        }
+        // A change of the source may have put it off.
+        let Some(source) = shown().filter(|it| {
+            let stale_at = context.stale_at(it, key);
+            stale_at.is_some_and(|at| at <= Timestamp::now())
+        }) else {
+            continue;
+        };
+        let owner = Owner::of(&source);
+        let mut memory = context.recall(key, &owner);
+        let mut pass = Pass {
+            source: &source,
+            context,
+            owner: &owner,
+            memory: &mut memory,
+        };
+        let done = pass.go_stale().await;
+        context.memories().insert(key.clone(), memory);
+        done?;
+    }
+}
+
 /// Does what is to be done about a source now. Returns after how long to look at it again, or
 /// `None` for when somebody changes it.
 async fn look_at(
     source: &ModelArtsPoolSource,
     context: &Context,
-    key: &Key,
+    key: &SourceKey,
 ) -> Result<Option<Duration>, ReconcileError> {
-    let owner = Owner {
-        namespace: source.namespace().unwrap_or_default(),
-        name: source.name_any(),
-        uid: source.uid().unwrap_or_default(),
-    };
-    let known = context.memories().get(key).cloned();
-    let mut memory = known
-        .filter(|memory| memory.uid == owner.uid)
-        .unwrap_or_else(|| Memory::of(&owner.uid));
+    let owner = Owner::of(source);
+    let mut memory = context.recall(key, &owner);
     let timing = Timing::of(source);
     let next = |memory: &Memory| {
         let drifted = context.inventory.has_drifted(&key.0, &key.1);
@@ -293,7 +203,7 @@ async fn look_at(
             context.forget(key);
             return Ok(None);
         }
-        Step::Wait(_) | Step::WaitForChange => Ok(()),
+        Step::Wait(_) | Step::WaitForChange => pass.settle().await,
         Step::GoStale => pass.go_stale().await,
         Step::Suspend => pass.suspend().await,
         Step::Poll => pass.poll(timing.clone(), drifted).await,
@@ -321,80 +231,11 @@ fn after_error(
     Action::requeue(soon())
 }
 
-fn key(source: &ModelArtsPoolSource) -> Key {
+fn key(source: &ModelArtsPoolSource) -> SourceKey {
     (source.namespace().unwrap_or_default(), source.name_any())
 }
 
 /// When to try the API server again.
 fn soon() -> Duration {
     Duration::from_secs(5).mul_f64(1.0 + fastrand::f64())
-}
-
-impl ReconcileError {
-    fn is(&self, kind: impl Fn(&kube::core::Status) -> bool) -> bool {
-        matches!(&self.source, KubeFailure::Refused(kube::Error::Api(status)) if kind(status))
-    }
-}
-
-/// One poll of the cloud with the source's credentials. Keys that were issued may be withdrawn
-/// before their time: others are asked for once.
-async fn ask(
-    source: &ModelArtsPoolSource,
-    context: &Context,
-    owner: &Owner,
-    timing: Timing,
-) -> Result<(Snapshot, String), NoSnapshot> {
-    let credentials = secret::credentials(source, context, owner).await?;
-    let mut answer = ask_as(source, context, timing, &credentials).await;
-    if let Err(error) = &answer
-        && error.class == Class::Authentication
-        && context.ambient.refused(&credentials, Timestamp::now())
-    {
-        let credentials = secret::credentials(source, context, owner).await?;
-        answer = ask_as(source, context, timing, &credentials).await;
-    }
-    answer.map_err(NoSnapshot::Cloud)
-}
-
-async fn ask_as(
-    source: &ModelArtsPoolSource,
-    context: &Context,
-    timing: Timing,
-    credentials: &Credentials,
-) -> Result<(Snapshot, String), PollError> {
-    let (spec, cloud) = (&source.spec, &context.cloud);
-    let project_id = match &spec.project_id {
-        Some(id) => id.clone(),
-        None => {
-            let name = spec.project_name.as_deref().unwrap_or(&spec.region);
-            let found = cloud.project_id(&spec.region, name, timing.timeout, credentials);
-            found.await?
-        }
-    };
-    let endpoint = cloud.endpoint(&spec.region)?.to_string();
-    let target = Target {
-        region: spec.region.clone(),
-        project_id,
-        query: spec.query.clone(),
-        timeout: timing.timeout,
-    };
-    let snapshot = cloud.poll(&target, credentials).await?;
-    Ok((snapshot, endpoint))
-}
-
-async fn in_time<T>(
-    operation: &'static str,
-    call: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, ReconcileError> {
-    let answer = match tokio::time::timeout(DEADLINE, call).await {
-        Ok(answer) => answer.map_err(KubeFailure::from),
-        Err(_) => Err(KubeFailure::Late),
-    };
-    answer.map_err(|source| ReconcileError { operation, source })
-}
-
-/// An error with its causes, for one line of the log.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

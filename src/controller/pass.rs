@@ -6,26 +6,24 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::PostParams;
 use kube::{Api, Resource as _};
 use tracing::{debug, info, warn};
 
+use super::ask::{NoSnapshot, ask};
+use super::call::{ReconcileError, chain};
+use super::context::Context;
 use super::events;
 use super::memory::{Failure, Memory};
 use super::report::{self, Before};
 use super::schedule::{self, Timing};
-use super::{Context, NoSnapshot, ReconcileError, ask, chain, in_time};
+
 use crate::api::{
-    CONFIRM_PRUNE, FIELD_MANAGER, ModelArtsPool, ModelArtsPoolSource, ModelArtsPoolSourceStatus,
-    News, REQUESTED_AT,
+    CONFIRM_PRUNE, ModelArtsPool, ModelArtsPoolSource, ModelArtsPoolSourceStatus, News,
+    REQUESTED_AT,
 };
 use crate::mirror::apply::Writer;
-use crate::mirror::{self, Mirrors, Owner, Policy, Verb, apply, plan, plan_stale};
+use crate::mirror::{self, Mirrors, Owner, Pace, Policy, apply, plan, plan_stale};
 use crate::modelarts::{Class, PollError, Snapshot};
-
-const OPERATION: &str = "write source status";
-
-const NO_STATUS: &str = "write source status: the installed CRD of ModelArtsPoolSources has no status subresource; apply the one of this version";
 
 /// Repairs in a row after which another writer is behind it, and not a person.
 const CONTESTED: u32 = 4;
@@ -68,6 +66,14 @@ impl Pass<'_> {
             return Ok(());
         }
         self.report_failure().await
+    }
+
+    /// Writes the status that the API server did not take the last time, if there is one.
+    pub async fn settle(&mut self) -> Result<(), ReconcileError> {
+        match self.memory.owed.clone() {
+            Some(status) => self.write(status).await,
+            None => Ok(()),
+        }
     }
 
     /// Asks the cloud, and brings the mirrors to agree with what it says.
@@ -151,6 +157,7 @@ impl Pass<'_> {
         let policy = Policy {
             prune: &self.source.spec.prune,
             confirmed: self.memory.confirmed.as_deref(),
+            pace: self.pace(drifted, timing, now),
         };
         let mut plan = plan(
             &mirrors,
@@ -219,11 +226,26 @@ impl Pass<'_> {
         self.memory.failures = self.memory.failures.saturating_add(1);
         let retry = Class::Upstream.delay(self.memory.failures, timing.interval, fastrand::f64());
         self.memory.next_poll = later(now, retry);
-        if outcome.failed == 0 {
+        // A conflict or two are somebody else's writes; many in a row are a fault to be seen.
+        if outcome.failed == 0 && (outcome.cancelled > 0 || self.memory.failures < CONTESTED) {
             return Ok(());
         }
         let status = report::unwritten(&self.before(&stored));
         self.write(status).await
+    }
+
+    /// Polls that repair or try again come as little as a second after the last one.
+    fn pace(&self, drifted: bool, timing: Timing, now: Timestamp) -> Pace {
+        let soon = |at: Timestamp| {
+            let since = Duration::try_from(now.duration_since(at)).unwrap_or_default();
+            since < timing.interval / 2
+        };
+        let hurried = drifted || self.memory.failures > 0;
+        if hurried && self.memory.snapshot_at.is_some_and(soon) {
+            Pace::Hurried
+        } else {
+            Pace::Regular
+        }
     }
 
     async fn failed(
@@ -276,7 +298,7 @@ impl Pass<'_> {
         *self.memory.record.polls.entry(outcome).or_default() += 1;
     }
 
-    fn status(&self) -> ModelArtsPoolSourceStatus {
+    pub(super) fn status(&self) -> ModelArtsPoolSourceStatus {
         let known = self.memory.status.as_ref().or(self.source.status.as_ref());
         known.cloned().unwrap_or_default()
     }
@@ -312,6 +334,7 @@ impl Pass<'_> {
             inventory: &context.inventory,
             owner: self.owner,
             writes: &context.writes,
+            progress: &context.progress,
             gate: &context.gate,
             cancel: &context.cancel,
         };
@@ -331,87 +354,11 @@ impl Pass<'_> {
     }
 
     /// Tells people what happened to the source.
-    async fn tell(&self, news: Vec<News>) {
+    pub(super) async fn tell(&self, news: Vec<News>) {
         let about = self.source.object_ref(&());
         let news = news.into_iter().map(|news| (about.clone(), news)).collect();
         events::publish(&self.context.recorder, news).await;
     }
-
-    async fn replace(
-        &self,
-        sources: &Api<ModelArtsPoolSource>,
-        params: &PostParams,
-        source: &ModelArtsPoolSource,
-    ) -> Result<ModelArtsPoolSource, ReconcileError> {
-        let answer = sources.replace_status(&self.owner.name, params, source);
-        let writes = &self.context.writes;
-        let counted = async {
-            let answer = answer.await;
-            writes.count("ModelArtsPoolSource", Verb::UpdateStatus, Some(&answer));
-            answer
-        };
-        in_time(OPERATION, counted).await
-    }
-
-    /// Writes the source's status unless it is already so. A conflict means that somebody changed
-    /// the source meanwhile: the status is put onto their version, once.
-    async fn write(&mut self, status: ModelArtsPoolSourceStatus) -> Result<(), ReconcileError> {
-        let status = whole_seconds(status);
-        if self.status() == status {
-            return Ok(());
-        }
-        let sources: Api<ModelArtsPoolSource> =
-            Api::namespaced(self.context.client.clone(), &self.owner.namespace);
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
-        let mut source = self.source.clone();
-        source.metadata.managed_fields = None;
-        source.status = Some(status.clone());
-        let name = &self.owner.name;
-        let mut written = self.replace(&sources, &params, &source).await;
-        if written
-            .as_ref()
-            .is_err_and(|error| error.is(kube::core::Status::is_conflict))
-        {
-            let current = in_time(OPERATION, sources.get(name)).await?;
-            source.metadata.resource_version = current.metadata.resource_version;
-            written = self.replace(&sources, &params, &source).await;
-        }
-        match written {
-            Ok(_) => {
-                self.tell(report::news(&self.status(), &status)).await;
-                self.memory.status = Some(status);
-            }
-            // The source was deleted, or deleted and created anew, while it was polled. One that is
-            // still there has no status to be found.
-            Err(error)
-                if error.is(kube::core::Status::is_not_found)
-                    || error.is(kube::core::Status::is_conflict) =>
-            {
-                let there = in_time(OPERATION, sources.get_opt(name)).await?;
-                let same = there.is_some_and(|it| it.metadata.uid == self.source.metadata.uid);
-                if same && error.is(kube::core::Status::is_not_found) {
-                    return Err(ReconcileError {
-                        operation: NO_STATUS,
-                        ..error
-                    });
-                }
-                debug!(source = %name, "the source is gone");
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-}
-
-/// The API server keeps whole seconds; anything finer would never compare equal.
-fn whole_seconds(mut status: ModelArtsPoolSourceStatus) -> ModelArtsPoolSourceStatus {
-    if let Some(time) = &mut status.last_sync_time {
-        time.0 = Timestamp::from_second(time.0.as_second()).unwrap_or(time.0);
-    }
-    status
 }
 
 fn later(now: Timestamp, delay: Duration) -> Option<Timestamp> {

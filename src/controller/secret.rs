@@ -5,7 +5,9 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 
-use super::{Context, NoSnapshot, in_time};
+use super::ask::NoSnapshot;
+use super::call::in_time;
+use super::context::Context;
 use crate::api::ModelArtsPoolSource;
 use crate::mirror::Owner;
 use crate::modelarts::{Class, Credentials, PollError};

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use super::context::Memories;
 use super::memory::Memory;
-use super::{Key, Memories};
+use crate::progress::SourceKey;
 
 /// Shows all sources to a registry.
 pub struct SourceSeries(pub(super) Arc<Memories>);
@@ -23,38 +24,46 @@ type Labels<'a> = Vec<(&'static str, &'a str)>;
 impl Collector for SourceSeries {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let memories = self.0.lock();
-        let mut sources: Vec<(&Key, &Memory)> = memories.iter().collect();
+        let mut sources: Vec<(&SourceKey, &Memory)> = memories.iter().collect();
         sources.sort_by_key(|(key, _)| *key);
-        for gauge in GAUGES {
-            let mut family =
-                encoder.encode_descriptor(gauge.name, gauge.help, None, MetricType::Gauge)?;
-            for ((namespace, source), memory) in &sources {
-                for (more, value) in (gauge.values)(memory) {
-                    let own = [
-                        ("namespace", namespace.as_str()),
-                        ("source", source.as_str()),
-                    ];
-                    let labels: Labels<'_> = own.into_iter().chain(more).collect();
-                    ConstGauge::new(value).encode(family.encode_family(&labels.as_slice())?)?;
-                }
-            }
-        }
-        for counter in COUNTERS {
-            let mut family =
-                encoder.encode_descriptor(counter.name, counter.help, None, MetricType::Counter)?;
-            for ((namespace, source), memory) in &sources {
-                for (more, value) in (counter.values)(memory) {
-                    let own = [
-                        ("namespace", namespace.as_str()),
-                        ("source", source.as_str()),
-                    ];
-                    let labels: Labels<'_> = own.into_iter().chain(more).collect();
-                    ConstCounter::new(value).encode(family.encode_family(&labels.as_slice())?)?;
-                }
-            }
-        }
-        Ok(())
+        encode(
+            &mut encoder,
+            &sources,
+            &GAUGES,
+            MetricType::Gauge,
+            ConstGauge::new,
+        )?;
+        encode(
+            &mut encoder,
+            &sources,
+            &COUNTERS,
+            MetricType::Counter,
+            ConstCounter::new,
+        )
     }
+}
+
+fn encode<N, M: EncodeMetric>(
+    encoder: &mut DescriptorEncoder<'_>,
+    sources: &[(&SourceKey, &Memory)],
+    all: &[Series<N>],
+    kind: MetricType,
+    metric: fn(N) -> M,
+) -> Result<(), fmt::Error> {
+    for series in all {
+        let mut family = encoder.encode_descriptor(series.name, series.help, None, kind)?;
+        for ((namespace, source), memory) in sources {
+            for (more, value) in (series.values)(memory) {
+                let own = [
+                    ("namespace", namespace.as_str()),
+                    ("source", source.as_str()),
+                ];
+                let labels: Labels<'_> = own.into_iter().chain(more).collect();
+                metric(value).encode(family.encode_family(&labels.as_slice())?)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Debug for SourceSeries {
@@ -119,12 +128,12 @@ const GAUGES: [Series<f64>; 13] = [
     Series {
         name: "modelarts_source_refused",
         help: "Mirrors that the API server did not want at the last poll",
-        values: |it| one(Some(it.record.refused as f64)),
+        values: |it| one(it.snapshot_at.map(|_| it.record.refused as f64)),
     },
     Series {
         name: "modelarts_source_set_aside",
         help: "Items of the last complete list that could not be read",
-        values: |it| one(Some(it.record.set_aside as f64)),
+        values: |it| one(it.snapshot_at.map(|_| it.record.set_aside as f64)),
     },
     Series {
         name: "modelarts_source_pools",
@@ -139,7 +148,7 @@ const GAUGES: [Series<f64>; 13] = [
     Series {
         name: "modelarts_source_pools_ready",
         help: "Pools of the last complete list that are ready",
-        values: |it| one(Some(it.record.tally.ready as f64)),
+        values: |it| one(it.snapshot_at.map(|_| it.record.tally.ready as f64)),
     },
     Series {
         name: "modelarts_source_nodes",

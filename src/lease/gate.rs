@@ -41,6 +41,11 @@ impl Gate {
         Self(Arc::new(watch::Sender::new(Instant::now())))
     }
 
+    /// Lets nothing through from now on, nor what is under way.
+    pub fn close(&self) {
+        self.hold_until(Instant::now());
+    }
+
     /// Keeps it open until then.
     pub fn hold_until(&self, until: Instant) {
         self.0.send_replace(until);
@@ -60,12 +65,17 @@ impl Gate {
 
     /// Waits until writes may no longer begin.
     pub async fn shut(&self) {
+        let mut until = self.0.subscribe();
         loop {
-            let until = *self.0.borrow();
-            if Instant::now() >= until {
+            let known = *until.borrow_and_update();
+            if Instant::now() >= known {
                 return;
             }
-            sleep_until(until).await;
+            tokio::select! {
+                () = sleep_until(known) => {}
+                // The sender lives as long as `self`, so waiting cannot fail.
+                _ = until.changed() => {}
+            }
         }
     }
 }
@@ -169,6 +179,18 @@ mod tests {
         let refused = ask(&gate, "PUT", seconds(9)).await.unwrap_err();
         assert!(refused.is::<Closed>());
         assert_eq!(begun.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gate_that_is_closed_before_its_time_cuts_off_at_once() {
+        let (gate, begun) = (Gate::open(), Instant::now());
+        let closing = async {
+            tokio::time::sleep(seconds(2)).await;
+            gate.close();
+        };
+        let (refused, ()) = tokio::join!(ask(&gate, "PUT", seconds(9)), closing);
+        assert!(refused.unwrap_err().is::<Closed>());
+        assert_eq!(begun.elapsed().as_secs(), 2);
     }
 
     #[tokio::test(start_paused = true)]

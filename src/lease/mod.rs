@@ -41,10 +41,10 @@ pub struct Election {
     watched: Watched,
 }
 
-/// Another replica has had the Lease since this one had it.
+/// Another replica may have had the Lease since this one had it.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "another replica has taken the Lease {lease} meanwhile; this one ends, to start afresh as a standby"
+    "the Lease {lease} was taken by another replica, or deleted; this one ends, to start afresh as a standby"
 )]
 pub struct Lost {
     lease: String,

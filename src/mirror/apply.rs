@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use k8s_openapi::jiff::Timestamp;
@@ -23,6 +23,7 @@ use super::stamp::{Owner, stamp, stamped};
 use super::writes::{Verb, Writes};
 use crate::api::{FIELD_MANAGER, ModelArtsPool, ModelArtsPoolStatus, News, conditions, marks};
 use crate::lease::Gate;
+use crate::progress::Progress;
 
 /// Enough to keep the API server busy; it, and not we, bounds a fill.
 const CONCURRENCY: usize = 16;
@@ -40,6 +41,8 @@ pub struct Writer<'a> {
     pub owner: &'a Owner,
     /// Counts the writes.
     pub writes: &'a Writes,
+    /// Told of each change: a long fill is no standstill.
+    pub progress: &'a Progress,
     /// Once it is closed, no further write is begun.
     pub gate: &'a Gate,
     /// When it fires, begun writes are finished and no further one is begun.
@@ -78,6 +81,8 @@ enum WriteError {
     Late,
     #[error("the API server knows no status of this mirror")]
     NoStatus,
+    #[error("the API server does not know the kind or the namespace of this mirror")]
+    NoPlace,
     #[error(transparent)]
     Answered(#[from] kube::Error),
 }
@@ -86,7 +91,8 @@ enum Written {
     Done(Vec<(String, News)>),
     Conflict,
     Failed,
-    Refused(Refusal, String),
+    /// The mirror, and the API server's words where it was asked.
+    Refused(Refusal, String, Option<WriteError>),
     Cancelled,
 }
 
@@ -124,7 +130,7 @@ async fn make_all(
             }
             let name = change.name.clone();
             if let (Action::Create(..), Some(refusal)) = (&change.action, no_room.get()) {
-                return Written::Refused(*refusal, name);
+                return Written::Refused(*refusal, name, None);
             }
             let news = change.news.iter().map(|news| (name.clone(), news.clone()));
             let news = news.collect();
@@ -136,15 +142,17 @@ async fn make_all(
                 }
                 Err(error) => error,
             };
-            warn!(namespace = %owner.namespace, source = %owner.name, pool = %name, %error, "write mirror");
             match error.refusal() {
                 Some(refusal) => {
                     if refusal.concerns_every_create() {
                         let _ = no_room.set(refusal);
                     }
-                    Written::Refused(refusal, name)
+                    Written::Refused(refusal, name, Some(error))
                 }
-                None => Written::Failed,
+                None => {
+                    warn!(namespace = %owner.namespace, source = %owner.name, pool = %name, %error, "write mirror");
+                    Written::Failed
+                }
             }
         }
     };
@@ -154,13 +162,26 @@ async fn make_all(
     while let Some(written) = written.next().await {
         match written {
             Written::Done(news) => {
+                writer.progress.worked(Instant::now());
                 outcome.done += 1;
                 outcome.news.extend(news);
             }
             Written::Conflict => outcome.conflicts += 1,
             Written::Failed => outcome.failed += 1,
-            Written::Refused(refusal, name) => {
-                outcome.refused.entry(refusal).or_default().push(name);
+            Written::Refused(refusal, name, error) => {
+                let names = outcome.refused.entry(refusal).or_default();
+                let (namespace, source) = (&owner.namespace, &owner.name);
+                // The source's condition names them all; of each refusal one line has the cause.
+                match error {
+                    Some(error) if names.is_empty() => {
+                        warn!(%namespace, %source, pool = %name, %error, "write mirror");
+                    }
+                    Some(error) => {
+                        debug!(%namespace, %source, pool = %name, %error, "write mirror")
+                    }
+                    None => {}
+                }
+                names.push(name);
             }
             Written::Cancelled => outcome.cancelled += 1,
         }
@@ -177,6 +198,14 @@ impl WriteError {
         match self {
             Self::Answered(kube::Error::Api(status)) => Some(status),
             _ => None,
+        }
+    }
+
+    /// Nothing is there yet that somebody else could have deleted.
+    fn of_create(self) -> Self {
+        match self.status() {
+            Some(status) if status.is_not_found() => Self::NoPlace,
+            _ => self,
         }
     }
 
@@ -202,7 +231,8 @@ impl Writer<'_> {
                 let mirror = stamped(owner, &name, &pool_name);
                 let params = params();
                 let created = pools.create(&params, &mirror);
-                let mirror = self.write(Verb::Create, created).await?;
+                let created = self.write(Verb::Create, created).await;
+                let mirror = created.map_err(WriteError::of_create)?;
                 inventory.observe(&mirror);
                 self.put_status(mirror, *status).await
             }

@@ -20,7 +20,7 @@ mod writes;
 
 pub use inventory::{Fingerprint, Intended, Inventory, Mirror, Mirrors};
 pub use name::object_names;
-pub use plan::{Action, Change, Plan, Policy, Version, Why, plan, plan_stale};
+pub use plan::{Action, Change, Pace, Plan, Policy, Version, Why, plan, plan_stale};
 pub use project::project;
 pub use prune::{Absences, Blocked};
 pub use refusal::Refusal;

@@ -86,6 +86,17 @@ pub struct Policy<'a> {
     pub prune: &'a Prune,
     /// The confirm-prune annotation.
     pub confirmed: Option<&'a str>,
+    /// Whether this snapshot can confirm what the last one missed.
+    pub pace: Pace,
+}
+
+/// How a snapshot follows the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// At its time, or because a person asked.
+    Regular,
+    /// So soon, to repair or to try again, that both may have met the same gap.
+    Hurried,
 }
 
 /// The changes that make the mirrors of `owner` show `snapshot`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::inventory::Mirror;
-use super::plan::{Action, Change, Plan, Policy, Why};
+use super::plan::{Action, Change, Pace, Plan, Policy, Why};
 use crate::api::PrunePolicy;
 use crate::modelarts::{QueryKey, Snapshot};
 
@@ -67,7 +67,7 @@ pub(super) fn prune(
             continue;
         }
         let missed = match before(name).unwrap_or_default() {
-            missed if nameless => missed,
+            missed if nameless || policy.pace == Pace::Hurried => missed,
             missed => missed.saturating_add(1),
         };
         plan.absences.missed.insert((*name).clone(), missed);

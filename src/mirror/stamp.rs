@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::Resource as _;
+use kube::{Resource as _, ResourceExt as _};
 
 use crate::api::{FIELD_MANAGER, ModelArtsPool, ModelArtsPoolSource, ModelArtsPoolSpec, SourceRef};
 
@@ -37,6 +37,17 @@ pub fn stamped(owner: &Owner, name: &str, pool_name: &str) -> ModelArtsPool {
     mirror.metadata.namespace = Some(owner.namespace.clone());
     stamp(&mut mirror.metadata, owner);
     mirror
+}
+
+impl Owner {
+    /// The owner that a source is.
+    pub fn of(source: &ModelArtsPoolSource) -> Self {
+        Self {
+            namespace: source.namespace().unwrap_or_default(),
+            name: source.name_any(),
+            uid: source.uid().unwrap_or_default(),
+        }
+    }
 }
 
 /// Puts our stamps onto metadata, keeping what is not ours.

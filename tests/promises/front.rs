@@ -1,7 +1,7 @@
 //! A door in front of the API server, where a test changes what the controller is told. What it
 //! does not touch goes through as it is, with the caller's own credentials.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -11,6 +11,8 @@ use axum::http::{Response, StatusCode};
 use futures::stream;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+
+use super::world::World;
 
 /// What becomes of a request.
 pub enum Treatment {
@@ -64,6 +66,23 @@ impl Front {
     pub fn cut(&self) {
         self.cut.send_replace(());
     }
+}
+
+/// Has the controllers of a world go through a door with this rule.
+pub async fn behind(
+    world: &World,
+    rule: impl Fn(&str, &str) -> Treatment + Send + Sync + 'static,
+) -> Front {
+    let opened = Mutex::new(None);
+    world
+        .reroute(async |server| {
+            let front = Front::open(server, rule).await;
+            let address = front.address.clone();
+            *opened.lock().unwrap() = Some(front);
+            address
+        })
+        .await;
+    opened.into_inner().unwrap().unwrap()
 }
 
 /// What Kubernetes says of a failure.

@@ -23,6 +23,7 @@ mod world;
 
 mod agrees_with_kstatus;
 mod answers_probes;
+mod catches_up;
 mod crashes_lose_nothing;
 mod documents_only_what_works;
 mod failures_change_nothing;

@@ -1,33 +1,17 @@
 //! A watch that says that its place is gone, or tells things twice and late, costs one more list
 //! and nothing else.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use kube::api::DeleteParams;
 use serde_json::json;
 
-use super::front::{Front, Treatment, failure};
+use super::front::{Treatment, behind, failure};
 use super::world::{World, pool};
 
 fn is_watch_on_mirrors(path: &str) -> bool {
     path.contains("/modelartspools?") && path.contains("watch=true")
-}
-
-async fn behind(
-    world: &World,
-    rule: impl Fn(&str, &str) -> Treatment + Send + Sync + 'static,
-) -> Front {
-    let opened = Mutex::new(None);
-    world
-        .reroute(async |server| {
-            let front = Front::open(server, rule).await;
-            let address = front.address.clone();
-            *opened.lock().unwrap() = Some(front);
-            address
-        })
-        .await;
-    opened.into_inner().unwrap().unwrap()
 }
 
 #[tokio::test]

@@ -143,7 +143,7 @@ async fn a_leader_that_was_paused_for_longer_than_its_lease_writes_nothing_and_e
     assert_eq!(world.audit.mirror_writes().len(), 1);
     let log = std::fs::read_to_string(log).unwrap();
     assert!(
-        log.contains("error: another replica has taken the Lease"),
+        log.contains("error: the Lease modelarts-pool-controller was taken by another replica"),
         "{log}"
     );
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::api::Prune;
-use crate::mirror::{Mirrors, Owner, Policy, plan};
+use crate::mirror::{Mirrors, Owner, Pace, Policy, plan};
 use crate::modelarts::{PollError, QueryKey, Snapshot};
 
 fn at(second: i64) -> Timestamp {
@@ -32,6 +32,7 @@ fn planned(items: &serde_json::Value) -> Plan {
     let policy = Policy {
         prune: &prune,
         confirmed: None,
+        pace: Pace::Regular,
     };
     plan(&Mirrors::new(), &snapshot, &owner, policy, None, at(0))
 }

@@ -107,6 +107,7 @@ struct Source {
     prune: Prune,
     confirmed: Option<String>,
     absences: Option<Absences>,
+    pace: Pace,
     polls: i64,
 }
 
@@ -119,6 +120,7 @@ impl Source {
             prune,
             confirmed: None,
             absences: None,
+            pace: Pace::Regular,
             polls: 0,
         }
     }
@@ -140,6 +142,7 @@ impl Source {
         let policy = Policy {
             prune: &self.prune,
             confirmed: self.confirmed.as_deref(),
+            pace: self.pace,
         };
         let (mirrors, previous) = (self.store.mirrors(), self.absences.as_ref());
         plan(
@@ -325,6 +328,21 @@ fn a_mirror_goes_at_the_poll_that_confirms_its_absence_and_not_before() {
         }
         assert_eq!(actions(&source.poll(&running(&["a"]))), [("b", "delete")]);
     }
+}
+
+#[test]
+fn a_poll_in_a_hurry_confirms_no_absence_and_keeps_the_count() {
+    let mut source = Source::of(prune(2, 100), &["a", "b"]);
+    source.pace = Pace::Hurried;
+    for _ in 0..3 {
+        assert_eq!(actions(&source.poll(&running(&["a"]))), NOTHING);
+    }
+    source.pace = Pace::Regular;
+    assert_eq!(actions(&source.poll(&running(&["a"]))), NOTHING);
+    source.pace = Pace::Hurried;
+    assert_eq!(actions(&source.poll(&running(&["a"]))), NOTHING);
+    source.pace = Pace::Regular;
+    assert_eq!(actions(&source.poll(&running(&["a"]))), [("b", "delete")]);
 }
 
 #[test]

@@ -89,6 +89,7 @@ impl World {
         let policy = Policy {
             prune: &prune(CONFIRMATIONS, 30),
             confirmed: None,
+            pace: Pace::Regular,
         };
         let (owner, previous) = (Self::owner(source), self.absences[source].as_ref());
         let mirrors = self.store.mirrors();
