@@ -27,8 +27,9 @@ help: ## print this list
 demo: controlplane tools debug ## show the controller at work until Ctrl-C; with ONCE=1 it ends by itself
 	tests/demo.sh
 
+# Most tests wait most of the time, so that more run at once than there are cores.
 test: format controlplane tools lint drift ## check formatting, lints, that nothing generated is out of date, and run every test
-	cargo test --locked --no-fail-fast
+	cargo test --locked --no-fail-fast -- --test-threads 4
 
 format: ## check the formatting
 	cargo fmt --check

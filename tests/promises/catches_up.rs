@@ -11,6 +11,14 @@ use serde_json::json;
 use super::front::{Treatment, behind, failure};
 use super::world::{World, condition, pool};
 
+async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds().await {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_source_status_that_the_api_server_did_not_take_is_written_before_the_next_poll() {
     let mut world = World::new("owed").await;
@@ -62,10 +70,11 @@ async fn mirrors_that_have_no_place_make_the_source_unready() {
 #[tokio::test]
 async fn a_source_deleted_while_nobody_watched_is_forgotten() {
     let world = World::new("vanished").await;
-    let away = Arc::new(AtomicBool::new(false));
-    let closed = Arc::clone(&away);
+    let (away, refused) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+    let (closed, counted) = (Arc::clone(&away), Arc::clone(&refused));
     let front = behind(&world, move |_, path| {
-        if path.contains("/modelartspoolsources") && closed.load(Ordering::SeqCst) {
+        if path.contains("/modelartspoolsources?") && closed.load(Ordering::SeqCst) {
+            counted.fetch_add(1, Ordering::SeqCst);
             return Treatment::Answer(410, failure(410, "Expired"));
         }
         Treatment::Forward
@@ -74,29 +83,22 @@ async fn a_source_deleted_while_nobody_watched_is_forgotten() {
     world.put_fleet(json!([pool("a", 1)])).await;
     let controller = world.controller();
     world.create_source("pools", json!({})).await;
-    world.until_ready("pools").await;
-    assert!(
-        controller
-            .ask("/metrics")
-            .await
-            .1
-            .contains("source=\"pools\"")
-    );
+    let shown = async || {
+        let metrics = controller.ask("/metrics").await.1;
+        metrics.contains("source=\"pools\"")
+    };
+    until("it is shown", async || shown().await).await;
     away.store(true, Ordering::SeqCst);
     front.cut();
     let params = DeleteParams::default();
     world.sources.delete("pools", &params).await.unwrap();
+    // Whoever is told that its place is gone lists anew, and sees no deletion.
+    until("the watch is refused", async || {
+        refused.load(Ordering::SeqCst) > 1
+    })
+    .await;
     away.store(false, Ordering::SeqCst);
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while controller
-        .ask("/metrics")
-        .await
-        .1
-        .contains("source=\"pools\"")
-    {
-        assert!(Instant::now() < deadline, "{}", controller.log());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    until("it is forgotten", async || !shown().await).await;
 }
 
 #[tokio::test]
