@@ -11,6 +11,7 @@ mod source;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
+use kube::api::PostParams;
 
 pub use condition::{Fact, Mark, conditions, marks, truth};
 pub use news::{News, Weight};
@@ -37,6 +38,14 @@ pub const CONFIRM_PRUNE: &str = "modelarts.huaweicloud.com/confirm-prune";
 
 /// The field manager of every write this program makes.
 pub const FIELD_MANAGER: &str = "modelarts-pool-controller";
+
+/// What goes with every write that creates or replaces.
+pub fn write_params() -> PostParams {
+    PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    }
+}
 
 /// Both CustomResourceDefinitions with the file names under which `crds/` keeps them.
 pub fn crds() -> [(&'static str, CustomResourceDefinition); 2] {

@@ -1,5 +1,7 @@
 //! Names of Kubernetes objects, checked where they are typed.
 
+use crate::mirror::is_dns1123;
+
 /// A namespace: a DNS label.
 pub(super) fn namespace(text: &str) -> Result<String, String> {
     is_label(text).then(|| text.to_owned()).ok_or_else(|| {
@@ -15,14 +17,9 @@ pub(super) fn object_name(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_label)
+    is_dns1123(text) && text.split('.').all(|label| label.len() <= 63)
 }
 
 fn is_label(text: &str) -> bool {
-    let letter = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9');
-    let bytes = text.as_bytes();
-    bytes.len() <= 63
-        && bytes.first().is_some_and(letter)
-        && bytes.last().is_some_and(letter)
-        && bytes.iter().all(|byte| letter(byte) || *byte == b'-')
+    is_subdomain(text) && !text.contains('.')
 }

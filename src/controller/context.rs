@@ -119,11 +119,15 @@ impl Context {
         source: &ModelArtsPoolSource,
         key: &SourceKey,
     ) -> Option<Timestamp> {
-        let memory = self.recall(key, &Owner::of(source));
+        let (memories, unknown) = (self.memories(), Memory::default());
+        let known = memories.get(key);
+        let memory = known
+            .filter(|it| Some(&it.uid) == source.metadata.uid.as_ref())
+            .unwrap_or(&unknown);
         if memory.stale || source.metadata.deletion_timestamp.is_some() {
             return None;
         }
-        schedule::stale_at(source, &memory, Timing::of(source).ok()?)
+        schedule::stale_at(source, memory, Timing::of(source).ok()?)
     }
 
     /// Forgets the sources of a scope that a whole listing did not show: no event tells of one that

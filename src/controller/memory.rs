@@ -86,9 +86,17 @@ impl Memory {
         }
     }
 
+    /// The source's status as it was written last.
+    pub fn status_of<'a>(
+        &'a self,
+        source: &'a ModelArtsPoolSource,
+    ) -> Option<&'a ModelArtsPoolSourceStatus> {
+        self.status.as_ref().or(source.status.as_ref())
+    }
+
     /// Brings up to date what `/metrics` shows of the source.
     pub fn record(&mut self, source: &ModelArtsPoolSource, timing: Option<&Timing>) {
-        let status = self.status.as_ref().or(source.status.as_ref());
+        let status = self.status_of(source);
         let mut conditions = status.iter().flat_map(|it| &it.conditions);
         self.record.prune_blocked = conditions.any(|it| it.type_ == "PruneBlocked");
         self.record.last_sync = schedule::last_sync(source, self);

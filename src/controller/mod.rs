@@ -138,20 +138,17 @@ async fn turn(
     let turn = context.slots.take(&key.0);
     tokio::pin!(turn);
     loop {
-        let source = shown();
-        let Some(stale_at) = source.and_then(|it| context.stale_at(&it, key)) else {
+        let stale_at = || shown().and_then(|it| Some((context.stale_at(&it, key)?, it)));
+        let Some((at, _)) = stale_at() else {
             return Ok(turn.await);
         };
-        let left = Duration::try_from(stale_at.duration_since(Timestamp::now()));
+        let left = Duration::try_from(at.duration_since(Timestamp::now()));
         tokio::select! {
             slot = &mut turn => return Ok(slot),
             () = tokio::time::sleep(left.unwrap_or_default().max(schedule::GRACE)) => {}
         }
         // A change of the source may have put it off.
-        let Some(source) = shown().filter(|it| {
-            let stale_at = context.stale_at(it, key);
-            stale_at.is_some_and(|at| at <= Timestamp::now())
-        }) else {
+        let Some((_, source)) = stale_at().filter(|it| it.0 <= Timestamp::now()) else {
             continue;
         };
         let owner = Owner::of(&source);

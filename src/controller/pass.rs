@@ -299,7 +299,7 @@ impl Pass<'_> {
     }
 
     pub(super) fn status(&self) -> ModelArtsPoolSourceStatus {
-        let known = self.memory.status.as_ref().or(self.source.status.as_ref());
+        let known = self.memory.status_of(self.source);
         known.cloned().unwrap_or_default()
     }
 

@@ -138,8 +138,9 @@ pub(super) const JITTER: f64 = 0.05;
 
 /// The last complete snapshot, across restarts.
 pub(super) fn last_sync(source: &ModelArtsPoolSource, memory: &Memory) -> Option<Timestamp> {
-    let status = memory.status.as_ref().or(source.status.as_ref());
-    let said = status.and_then(|it| Some(it.last_sync_time.as_ref()?.0));
+    let said = memory
+        .status_of(source)
+        .and_then(|it| Some(it.last_sync_time.as_ref()?.0));
     said.max(memory.snapshot_at)
 }
 

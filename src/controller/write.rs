@@ -8,7 +8,7 @@ use tracing::debug;
 use super::call::{DEADLINE, ReconcileError, answered, in_time};
 use super::pass::Pass;
 use super::report;
-use crate::api::{FIELD_MANAGER, ModelArtsPoolSource, ModelArtsPoolSourceStatus};
+use crate::api::{ModelArtsPoolSource, ModelArtsPoolSourceStatus, write_params};
 use crate::mirror::Verb;
 
 const OPERATION: &str = "write source status";
@@ -51,10 +51,7 @@ impl Pass<'_> {
     async fn put(&mut self, status: ModelArtsPoolSourceStatus) -> Result<(), ReconcileError> {
         let sources: Api<ModelArtsPoolSource> =
             Api::namespaced(self.context.client.clone(), &self.owner.namespace);
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
+        let params = write_params();
         let mut source = self.source.clone();
         source.metadata.managed_fields = None;
         source.status = Some(status.clone());

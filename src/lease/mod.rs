@@ -12,14 +12,14 @@ use std::time::Duration;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::ObjectMeta;
 use kube::{Api, Client};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
 use self::decide::{Action, Candidate, DURATION, HOLD, Record};
 pub use self::gate::{Closed, Gate, Gated};
-use crate::api::FIELD_MANAGER;
+use crate::api::write_params;
 use crate::args;
 use crate::progress::{LEASE, Progress, Watched};
 
@@ -182,10 +182,7 @@ impl Election {
 
     /// Writes the version that was read, or a new object; anything newer refuses it.
     async fn write(&self, lease: Lease) -> Result<(), AttemptError> {
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
+        let params = write_params();
         if lease.metadata.resource_version.is_some() {
             self.leases.replace(&self.name, &params, &lease).await?;
         } else {

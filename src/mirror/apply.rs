@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
-use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, Preconditions};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -21,7 +21,7 @@ use super::project::MIRROR_GENERATION;
 use super::refusal::Refusal;
 use super::stamp::{Owner, stamp, stamped};
 use super::writes::{Verb, Writes};
-use crate::api::{FIELD_MANAGER, ModelArtsPool, ModelArtsPoolStatus, News, conditions, marks};
+use crate::api::{ModelArtsPool, ModelArtsPoolStatus, News, conditions, marks, write_params};
 use crate::lease::Gate;
 use crate::progress::Progress;
 
@@ -229,7 +229,7 @@ impl Writer<'_> {
         match action {
             Action::Create(pool_name, status) => {
                 let mirror = stamped(owner, &name, &pool_name);
-                let params = params();
+                let params = write_params();
                 let created = pools.create(&params, &mirror);
                 let created = self.write(Verb::Create, created).await;
                 let mirror = created.map_err(WriteError::of_create)?;
@@ -247,7 +247,7 @@ impl Writer<'_> {
                 let mut mirror = self.read(&name).await?;
                 version.require_on(&mut mirror);
                 stamp(&mut mirror.metadata, owner);
-                let params = params();
+                let params = write_params();
                 let replaced = pools.replace(&name, &params, &mirror);
                 let mirror = self.write(Verb::Update, replaced).await?;
                 inventory.observe(&mirror);
@@ -285,7 +285,7 @@ impl Writer<'_> {
         let sent = Fingerprint::of(&status);
         mirror.status = Some(status);
         mirror.metadata.managed_fields = None;
-        let params = params();
+        let params = write_params();
         let replaced = self.pools.replace_status(&name, &params, &mirror);
         let stored = match self.write(Verb::UpdateStatus, replaced).await {
             // A mirror that is still there has no status to be found.
@@ -353,11 +353,4 @@ pub(super) fn unknown(
         now,
     );
     status
-}
-
-fn params() -> PostParams {
-    PostParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PostParams::default()
-    }
 }

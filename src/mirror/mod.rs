@@ -19,7 +19,7 @@ mod watch;
 mod writes;
 
 pub use inventory::{Fingerprint, Intended, Inventory, Mirror, Mirrors};
-pub use name::object_names;
+pub use name::{is_dns1123, object_names};
 pub use plan::{Action, Change, Pace, Plan, Policy, Version, Why, plan, plan_stale};
 pub use project::project;
 pub use prune::{Absences, Blocked};

@@ -57,7 +57,7 @@ fn slug(pool: &str, digits: usize) -> String {
 }
 
 /// Whether Kubernetes takes this as the name of an object.
-fn is_dns1123(name: &str) -> bool {
+pub fn is_dns1123(name: &str) -> bool {
     name.len() <= 253
         && name.split('.').all(|label| {
             let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::cluster::{Cluster, repository};
+use super::support::exposition;
 use super::support::simulator::Simulator;
 use super::world::{World, pool};
 
@@ -142,12 +143,8 @@ async fn labels_are_names_of_sources_and_words_of_this_program() {
             "{line}"
         );
     }
-    let lines = metrics.lines().filter(|line| !line.starts_with('#'));
-    let labels: BTreeSet<&str> = lines
-        .filter_map(|line| line.split_once('{')?.1.split_once('}'))
-        .flat_map(|(labels, _)| labels.split(','))
-        .filter_map(|label| Some(label.split_once('=')?.0))
-        .collect();
+    let series = exposition::labels(&metrics);
+    let labels: BTreeSet<&str> = series.into_values().flatten().collect();
     let known = [
         "accelerator",
         "kind",

@@ -2,22 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use kube::api::DeleteParams;
-use reqwest::Method;
 use serde_json::json;
 
 use super::front::{Treatment, behind, failure};
-use super::world::{World, condition, pool};
-
-async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !holds().await {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
+use super::world::{World, condition, eventually, pool};
 
 #[tokio::test]
 async fn a_source_status_that_the_api_server_did_not_take_is_written_before_the_next_poll() {
@@ -40,10 +30,7 @@ async fn a_source_status_that_the_api_server_did_not_take_is_written_before_the_
     world.until_ready("pools").await;
     assert!(refused.load(Ordering::SeqCst) >= 2);
     assert_eq!(world.audit.mirror_writes().len(), 2);
-    let requests = world
-        .simulator
-        .control(Method::GET, "/requests", json!(null));
-    assert_eq!(requests.await.as_array().unwrap().len(), 2);
+    assert_eq!(world.cloud_requests().await.len(), 2);
 }
 
 #[tokio::test]
@@ -83,22 +70,23 @@ async fn a_source_deleted_while_nobody_watched_is_forgotten() {
     world.put_fleet(json!([pool("a", 1)])).await;
     let controller = world.controller();
     world.create_source("pools", json!({})).await;
-    let shown = async || {
-        let metrics = controller.ask("/metrics").await.1;
-        metrics.contains("source=\"pools\"")
-    };
-    until("it is shown", async || shown().await).await;
+    let is_shown = |metrics: &str| metrics.contains("source=\"pools\"");
+    controller
+        .until("/metrics", |_, metrics| is_shown(metrics))
+        .await;
     away.store(true, Ordering::SeqCst);
     front.cut();
     let params = DeleteParams::default();
     world.sources.delete("pools", &params).await.unwrap();
     // Whoever is told that its place is gone lists anew, and sees no deletion.
-    until("the watch is refused", async || {
+    eventually("the watch is refused", async || {
         refused.load(Ordering::SeqCst) > 1
     })
     .await;
     away.store(false, Ordering::SeqCst);
-    until("it is forgotten", async || !shown().await).await;
+    controller
+        .until("/metrics", |_, metrics| !is_shown(metrics))
+        .await;
 }
 
 #[tokio::test]

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, repository};
+use super::support::exposition;
 use super::support::generated::assert_generated;
 use super::support::helm::template_with;
 use super::support::markdown::{Page, page, pages};
@@ -159,23 +159,17 @@ fn families(metrics: &str) -> BTreeMap<String, Family> {
             families.entry(name).or_default().help = help;
         } else if let Some((name, kind)) = described(line, "# TYPE ") {
             families.entry(name).or_default().kind = kind;
-        } else if !line.starts_with('#') {
-            let end = line.find(['{', ' ']).unwrap();
-            let (series, rest) = line.split_at(end);
-            let ends = ["", "_total", "_bucket", "_sum", "_count"];
-            let mut names = ends.iter().filter_map(|end| series.strip_suffix(end));
-            let family = names
-                .find(|it| families.contains_key(*it))
-                .unwrap()
-                .to_owned();
-            let family = families.get_mut(&family).unwrap();
-            family.has_series = true;
-            let labels = rest.strip_prefix('{').and_then(|it| it.split_once('}'));
-            let names = labels.map_or("", |it| it.0).split(',');
-            for name in names.filter_map(|it| Some(it.split_once('=')?.0)) {
-                if name != "le" && !family.labels.iter().any(|it| it == name) {
-                    family.labels.push(name.to_owned());
-                }
+        }
+    }
+    for (series, labels) in exposition::labels(metrics) {
+        let ends = ["", "_total", "_bucket", "_sum", "_count"];
+        let mut names = ends.iter().filter_map(|end| series.strip_suffix(end));
+        let family = names.find(|it| families.contains_key(*it)).unwrap();
+        let family = families.get_mut(family).unwrap();
+        family.has_series = true;
+        for label in labels {
+            if label != "le" && !family.labels.iter().any(|it| it == label) {
+                family.labels.push(label.to_owned());
             }
         }
     }
@@ -191,15 +185,11 @@ async fn the_reference_of_metrics_is_what_a_controller_shows() {
     world.until_ready("good").await;
     let bad = json!({"spec": {"credentials": {"secretRef": {"name": "missing"}}}});
     world.create_source("bad", bad).await;
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let metrics = loop {
-        let (_, metrics) = controller.ask("/metrics").await;
-        if metrics.contains("reason=\"SecretNotFound\"") {
-            break metrics;
-        }
-        assert!(Instant::now() < deadline, "{metrics}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
+    let metrics = controller
+        .until("/metrics", |_, text| {
+            text.contains("reason=\"SecretNotFound\"")
+        })
+        .await;
     let mut text = METRICS.to_owned();
     for (name, family) in families(&metrics) {
         assert!(

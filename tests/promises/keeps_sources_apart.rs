@@ -83,9 +83,7 @@ async fn two_sources_in_two_namespaces_regions_and_accounts_do_not_meet() {
         mine.iter().all(|it| it["accessKey"] == ACCESS_KEY),
         "{mine:?}"
     );
-    let log = elsewhere
-        .control(Method::GET, "/requests", json!(null))
-        .await;
+    let log = json!(elsewhere.requests().await);
     assert!(!log.to_string().contains(PROJECT), "{log}");
     assert!(!log.to_string().contains(SECRET_KEY));
 }
@@ -122,10 +120,7 @@ async fn a_thousand_sources_of_one_namespace_take_no_other_ones_time() {
     let endpoint = format!("eu-west-101={}", elsewhere.api);
     let flags = ["--watch-namespace", "greedy", "--endpoint", &endpoint];
     let controller = world.controller_logging("warn", &flags);
-    let requests = async || {
-        let log = elsewhere.control(Method::GET, "/requests", json!(null));
-        log.await.as_array().unwrap().len()
-    };
+    let requests = async || elsewhere.requests().await.len();
     let deadline = Instant::now() + Duration::from_secs(60);
     while requests().await == 0 {
         assert!(Instant::now() < deadline, "{}", controller.log());

@@ -43,11 +43,6 @@ fn said(output: &Output) -> (Option<i32>, String) {
     (output.status.code(), reason.to_owned())
 }
 
-async fn requests(simulator: &Simulator) -> usize {
-    let log = simulator.control(Method::GET, "/requests", Value::Null);
-    log.await.as_array().unwrap().len()
-}
-
 /// Answers everything with this body, for as long as the test's runtime lives.
 async fn endpoint(body: Bytes, encoding: &'static str) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -83,7 +78,7 @@ async fn a_redirect_is_not_followed_even_to_the_endpoint_itself() {
         reason(&simulator, redirect, &[]).await,
         (Some(4), "EndpointNotFound".to_owned())
     );
-    assert_eq!(requests(&simulator).await, 1);
+    assert_eq!(simulator.requests().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -178,7 +173,7 @@ async fn a_list_that_repeats_its_continue_token_ends_at_the_second_page() {
         reason(&simulator, json!({"body": page.to_string()}), &[]).await,
         (Some(5), "DecodeFailed".to_owned())
     );
-    assert_eq!(requests(&simulator).await, 2);
+    assert_eq!(simulator.requests().await.len(), 2);
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! The dashboard and the alerts ask for no metric and no label that the controller does not show.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::support::exposition;
 use super::support::tools::{repository, tool_with};
 use super::world::{World, pool};
 
@@ -20,15 +20,11 @@ async fn metrics(name: &str) -> String {
     world.until_ready("works").await;
     world.put_faults(json!([{"status": 403}])).await;
     world.poll("works").await;
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        let text = controller.ask("/metrics").await.1;
-        if text.contains("modelarts_source_failing{") {
-            return text;
-        }
-        assert!(Instant::now() < deadline, "{text}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    controller
+        .until("/metrics", |_, text| {
+            text.contains("modelarts_source_failing{")
+        })
+        .await
 }
 
 fn expressions() -> Vec<String> {
@@ -58,26 +54,10 @@ fn collect(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// The labels of each metric, with the parts of a histogram under their own names.
-fn shown(metrics: &str) -> BTreeMap<&str, BTreeSet<&str>> {
-    let mut shown: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for line in metrics.lines().filter(|line| !line.starts_with('#')) {
-        let (name, labels) = match line.split_once('{') {
-            Some((name, rest)) => (name, rest.split_once('}').unwrap().0),
-            None => (line.split_once(' ').unwrap().0, ""),
-        };
-        let labels = labels
-            .split(',')
-            .filter_map(|it| Some(it.split_once('=')?.0));
-        shown.entry(name).or_default().extend(labels);
-    }
-    shown
-}
-
 #[tokio::test]
 async fn every_metric_and_label_of_the_dashboard_and_the_alerts_is_shown_by_the_controller() {
     let metrics = metrics("charted").await;
-    let shown = shown(&metrics);
+    let shown = exposition::labels(&metrics);
     let labels: BTreeSet<&str> = shown
         .values()
         .flatten()

@@ -378,14 +378,7 @@ impl World {
 
     /// The requests that the cloud got since they were last cleared.
     pub async fn cloud_requests(&self) -> Vec<Value> {
-        let log = self
-            .simulator
-            .control(Method::GET, "/requests", Value::Null)
-            .await;
-        match log {
-            Value::Array(requests) => requests,
-            other => other["requests"].as_array().cloned().unwrap(),
-        }
+        self.simulator.requests().await
     }
 
     pub async fn clear_cloud_requests(&self) {
@@ -544,6 +537,15 @@ pub fn pool(name: &str, nodes: i64) -> Value {
             "resources": {"available": [{"flavor": "modelarts.vm.cpu.8ud", "count": nodes}]},
         },
     })
+}
+
+/// Waits for something that no object shows.
+pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "not in {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn until<K>(name: &str, api: &Api<K>, wanted: impl Fn(&Option<K>) -> bool) -> Option<K>

@@ -4,6 +4,7 @@
 // its own part of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
 
+pub mod exposition;
 pub mod generated;
 pub mod helm;
 pub mod markdown;

@@ -71,6 +71,12 @@ impl Simulator {
         }
     }
 
+    /// The requests that it got since they were last cleared.
+    pub async fn requests(&self) -> Vec<Value> {
+        let log = self.control(Method::GET, "/requests", Value::Null).await;
+        log.as_array().unwrap().clone()
+    }
+
     /// Ends the simulator as a crash would.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();
