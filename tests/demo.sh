@@ -179,7 +179,7 @@ fi
 say "try these in another terminal"
 echo "KUBECONFIG=$dir/kubeconfig $controlplane kubectl get modelartspools -n demo -o wide"
 echo "curl $control   # how to change the simulated cloud, such as:"
-echo "curl -X DELETE $control/fleet/$(mirrored | head -n 1)"
+echo "curl -X DELETE $control/fleet/$(mirrored | sed -n 1p)"
 
 say "what changes from here on; Ctrl-C ends the demo"
 trap 'exit 0' INT

@@ -10,7 +10,7 @@ readonly name=modelarts-pool-controller
 readonly out=$PWD/target/image
 readonly root=$out/root
 readonly umoci=target/tools/umoci
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+version=$(sed -n '0,/^version = /s/^version = "\(.*\)"/\1/p' Cargo.toml)
 host=$(rustc -vV | sed -n 's/^host: //p')
 case $host in
 x86_64-*-linux-gnu) arch=amd64 ;;
@@ -31,7 +31,8 @@ export CFLAGS="-ffile-prefix-map=$PWD=/src -ffile-prefix-map=$cargo_home=/cargo"
 # With --target the flags are not for build scripts, which cannot be static.
 CARGO_TARGET_DIR=$out/cargo cargo build --locked --release --target "$host" --bin "$name"
 readonly binary=$out/cargo/$host/release/$name
-if readelf --program-headers "$binary" | grep --quiet INTERP; then
+headers=$(readelf --program-headers "$binary")
+if [[ $headers == *INTERP* ]]; then
 	echo "image: $binary is not static" >&2
 	exit 1
 fi
