@@ -31,6 +31,10 @@ const FINISH: Duration = Duration::from_secs(6);
 /// stalled, as behind a load balancer that forgot it.
 const SILENCE: Duration = Duration::from_secs(75);
 
+/// The kinds that are watched.
+const POOLS: &str = "ModelArtsPool";
+const SOURCES: &str = "ModelArtsPoolSource";
+
 /// Where sources are looked for.
 #[derive(Clone)]
 enum Scope {
@@ -88,6 +92,12 @@ pub async fn run(config: args::Run) -> anyhow::Result<()> {
     );
     if election.is_some() {
         context.progress.stand_by();
+    }
+    // Before the first probe, which would else find nothing to wait for.
+    for scope in &scopes {
+        for kind in [POOLS, SOURCES] {
+            context.progress.open(&scope.watched(kind));
+        }
     }
     let admin = Admin {
         progress: Arc::clone(&context.progress),
@@ -156,10 +166,10 @@ async fn control(scope: Scope, selector: &Selector, context: Context) {
         pools,
         Arc::clone(&context.inventory),
         wake,
-        scope.watched("ModelArtsPool"),
+        scope.watched(POOLS),
         Arc::clone(&context.progress),
     );
-    let watched = scope.watched("ModelArtsPoolSource");
+    let watched = scope.watched(SOURCES);
     let reconciling = controller::run(sources, selector, Arc::new(context), woken, watched);
     tokio::select! {
         () = reconciling => {}

@@ -52,7 +52,6 @@ pub async fn run(
     watched: Watched,
 ) {
     let cancelled = context.cancel.clone().cancelled_owned();
-    context.progress.open(&watched);
     let (reader, writer) = reflector::store();
     let watching = Arc::clone(&context);
     let mut listed = BTreeSet::new();

@@ -144,6 +144,11 @@ impl Mirror {
 }
 
 impl Entry {
+    /// Whether nothing is there and nothing is wanted.
+    fn is_empty(&self) -> bool {
+        self.stored.is_none() && self.intended.is_none()
+    }
+
     /// Whether the mirror is not what the last plan left, and if so of which source.
     fn drifted(&self) -> Option<&str> {
         let intended = self.intended.as_ref()?;
@@ -256,7 +261,10 @@ impl Inventory {
         for (name, wanted) in intended {
             entries.entry(name).or_default().intended = Some(wanted);
         }
-        entries.retain(|_, entry| entry.stored.is_some() || entry.intended.is_some());
+        entries.retain(|_, entry| !entry.is_empty());
+        if entries.is_empty() {
+            state.namespaces.remove(namespace);
+        }
     }
 
     /// Forgets what the last plan wanted these mirrors to be, because they cannot be so: what is not
@@ -303,8 +311,9 @@ impl Inventory {
                     woken.push(ObjectRef::new(source).within(namespace));
                 }
             }
-            entries.retain(|_, entry| entry.stored.is_some() || entry.intended.is_some());
+            entries.retain(|_, entry| !entry.is_empty());
         }
+        state.namespaces.retain(|_, entries| !entries.is_empty());
         drop(state);
         self.synced.send_replace(true);
         woken
@@ -322,12 +331,14 @@ impl State {
     }
 
     fn drop_empty(&mut self, namespace: &str, name: &str) {
-        if let Some(entries) = self.namespaces.get_mut(namespace)
-            && entries
-                .get(name)
-                .is_some_and(|it| it.stored.is_none() && it.intended.is_none())
-        {
+        let Some(entries) = self.namespaces.get_mut(namespace) else {
+            return;
+        };
+        if entries.get(name).is_some_and(Entry::is_empty) {
             entries.remove(name);
+        }
+        if entries.is_empty() {
+            self.namespaces.remove(namespace);
         }
     }
 }

@@ -51,7 +51,6 @@ pub async fn watch(
     watched: Watched,
     progress: Arc<Progress>,
 ) {
-    progress.open(&watched);
     let events = watcher(pools, config()).default_backoff();
     pin_mut!(events);
     while let Some(event) = events.next().await {

@@ -8,7 +8,7 @@ use super::support::helm::template;
 use super::support::tools::repository;
 
 /// A value, and what the refusal must say: where, and what was expected.
-const WRONG: [(&str, &str, &str); 26] = [
+const WRONG: [(&str, &str, &str); 28] = [
     ("replicaCount=2", "", "'replicaCount' not allowed"),
     ("replicas=two", "/replicas", "want integer"),
     ("replicas=0", "/replicas", "minimum"),
@@ -40,6 +40,16 @@ const WRONG: [(&str, &str, &str); 26] = [
         "rbac.scope=namespaces,rbac.namespaces={Team_A}",
         "/rbac/namespaces/0",
         "does not match pattern",
+    ),
+    (
+        "serviceAccount.create=false",
+        "/serviceAccount/name",
+        "minLength",
+    ),
+    (
+        "serviceAccount.create=false,serviceAccount.name=a,serviceAccount.annotations.b=c",
+        "/serviceAccount/annotations",
+        "maxProperties",
     ),
     (
         "sources[0].name=x",

@@ -239,6 +239,19 @@ fn the_nodes_identity_is_out_of_reach_unless_it_is_chosen() {
 }
 
 #[test]
+fn a_service_account_that_somebody_else_makes_is_used_and_not_rendered() {
+    let objects =
+        objects(&["--set=serviceAccount.create=false,serviceAccount.name=made-elsewhere"]);
+    assert!(!kinds(&objects).contains(&"ServiceAccount"));
+    let pod = &only(&objects, "Deployment")["spec"]["template"]["spec"];
+    assert_eq!(pod["serviceAccountName"], "made-elsewhere");
+    let bindings = objects.iter().filter(|it| it["subjects"].is_array());
+    let subjects: Vec<&Value> = bindings.map(|it| &it["subjects"][0]["name"]).collect();
+    assert!(!subjects.is_empty());
+    assert!(subjects.iter().all(|name| *name == "made-elsewhere"));
+}
+
+#[test]
 fn two_sources_of_one_name_are_refused() {
     let twice = ["--set=sources[0].region=cn-north-4,sources[1].region=cn-north-4"];
     let said = template(RELEASE, &twice).unwrap_err();

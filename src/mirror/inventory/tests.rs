@@ -232,6 +232,23 @@ async fn the_inventory_is_synced_after_its_first_listing_and_stays_so() {
 }
 
 #[test]
+fn nothing_is_kept_of_a_namespace_that_is_empty() {
+    let inventory = Inventory::default();
+    let kept = || inventory.state().namespaces.len();
+    let pool = mirror("a", "u", 1, "Running");
+    inventory.observe(&pool);
+    assert_eq!(kept(), 1);
+    inventory.forget(&pool);
+    assert_eq!(kept(), 0, "the last mirror was deleted");
+    inventory.observe(&pool);
+    inventory.begin_listing();
+    inventory.end_listing();
+    assert_eq!(kept(), 0, "a listing no longer shows it");
+    inventory.intend("ns", "source", BTreeMap::new());
+    assert_eq!(kept(), 0, "nothing is wanted");
+}
+
+#[test]
 fn equal_values_have_equal_fingerprints_and_others_do_not() {
     let of = |phase: &str| Fingerprint::of(&mirror("a", "u", 1, phase).status);
     assert_eq!(of("Running"), of("Running"));
