@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     const SOURCES: Watched = Watched {
-        kind: "ModelArtsPoolSource",
+        kind: crate::api::SOURCE_KIND,
         namespace: None,
     };
 

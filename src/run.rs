@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
+use crate::api::{POOL_KIND, SOURCE_KIND};
 use crate::args;
 use crate::controller::{self, Context};
 use crate::lease::{Election, Gate, Lost};
@@ -30,10 +31,6 @@ const FINISH: Duration = Duration::from_secs(6);
 /// The API server ends every watch after a minute, so a connection that is silent for longer has
 /// stalled, as behind a load balancer that forgot it.
 const SILENCE: Duration = Duration::from_secs(75);
-
-/// The kinds that are watched.
-const POOLS: &str = "ModelArtsPool";
-const SOURCES: &str = "ModelArtsPoolSource";
 
 /// Where sources are looked for.
 #[derive(Clone)]
@@ -95,7 +92,7 @@ pub async fn run(config: args::Run) -> anyhow::Result<()> {
     }
     // Before the first probe, which would else find nothing to wait for.
     for scope in &scopes {
-        for kind in [POOLS, SOURCES] {
+        for kind in [POOL_KIND, SOURCE_KIND] {
             context.progress.open(&scope.watched(kind));
         }
     }
@@ -166,10 +163,10 @@ async fn control(scope: Scope, selector: &Selector, context: Context) {
         pools,
         Arc::clone(&context.inventory),
         wake,
-        scope.watched(POOLS),
+        scope.watched(POOL_KIND),
         Arc::clone(&context.progress),
     );
-    let watched = scope.watched(SOURCES);
+    let watched = scope.watched(SOURCE_KIND);
     let reconciling = controller::run(sources, selector, Arc::new(context), woken, watched);
     tokio::select! {
         () = reconciling => {}

@@ -36,6 +36,12 @@ pub const REQUESTED_AT: &str = "modelarts.huaweicloud.com/requestedAt";
 /// the deletion of exactly that set of mirrors.
 pub const CONFIRM_PRUNE: &str = "modelarts.huaweicloud.com/confirm-prune";
 
+/// The kind of a mirror, as people write it.
+pub const POOL_KIND: &str = "ModelArtsPool";
+
+/// The kind of a source, as people write it.
+pub const SOURCE_KIND: &str = "ModelArtsPoolSource";
+
 /// The field manager of every write this program makes.
 pub const FIELD_MANAGER: &str = "modelarts-pool-controller";
 

@@ -1,9 +1,6 @@
 //! One call to the API server about a source or a Secret, and how it may fail.
 
-use std::time::Duration;
-
-/// What one call may take.
-pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+use crate::mirror::DEADLINE;
 
 /// The API server failed, not the cloud: the reconcile is tried again, and no status says so
 /// because none could be written.

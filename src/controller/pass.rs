@@ -16,7 +16,6 @@ use super::events;
 use super::memory::{Failure, Memory};
 use super::report::{self, Before};
 use super::schedule::{self, Timing};
-
 use crate::api::{
     CONFIRM_PRUNE, ModelArtsPool, ModelArtsPoolSource, ModelArtsPoolSourceStatus, News,
     REQUESTED_AT,

@@ -5,10 +5,10 @@ use kube::Api;
 use kube::api::PostParams;
 use tracing::debug;
 
-use super::call::{DEADLINE, ReconcileError, answered, in_time};
+use super::call::{ReconcileError, answered, in_time};
 use super::pass::Pass;
 use super::report;
-use crate::api::{ModelArtsPoolSource, ModelArtsPoolSourceStatus, write_params};
+use crate::api::{ModelArtsPoolSource, ModelArtsPoolSourceStatus, SOURCE_KIND, write_params};
 use crate::mirror::Verb;
 
 const OPERATION: &str = "write source status";
@@ -23,10 +23,9 @@ impl Pass<'_> {
         source: &ModelArtsPoolSource,
     ) -> Result<ModelArtsPoolSource, ReconcileError> {
         let answer = sources.replace_status(&self.owner.name, params, source);
-        let answer = tokio::time::timeout(DEADLINE, answer).await.ok();
         let writes = &self.context.writes;
-        writes.count("ModelArtsPoolSource", Verb::UpdateStatus, answer.as_ref());
-        answered(OPERATION, answer)
+        let answer = writes.make(SOURCE_KIND, Verb::UpdateStatus, answer);
+        answered(OPERATION, answer.await)
     }
 
     /// Writes the source's status unless it is already so. A conflict means that somebody changed

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::StreamExt as _;
 use k8s_openapi::jiff::Timestamp;
@@ -14,22 +14,18 @@ use kube::api::{DeleteParams, Preconditions};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::health;
+use super::health::unknown;
 use super::inventory::{Fingerprint, Inventory};
-use super::plan::{Action, Change, Version, Why};
-use super::project::MIRROR_GENERATION;
+use super::plan::{Action, Change, Version};
 use super::refusal::Refusal;
 use super::stamp::{Owner, stamp, stamped};
-use super::writes::{Verb, Writes};
-use crate::api::{ModelArtsPool, ModelArtsPoolStatus, News, conditions, marks, write_params};
+use super::writes::{DEADLINE, Verb, Writes};
+use crate::api::{ModelArtsPool, ModelArtsPoolStatus, News, POOL_KIND, write_params};
 use crate::lease::Gate;
 use crate::progress::Progress;
 
 /// Enough to keep the API server busy; it, and not we, bounds a fill.
 const CONCURRENCY: usize = 16;
-
-/// One write, the client's own retries included.
-const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What every write needs.
 pub struct Writer<'a> {
@@ -312,8 +308,7 @@ impl Writer<'_> {
         verb: Verb,
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, WriteError> {
-        let answer = tokio::time::timeout(DEADLINE, call).await.ok();
-        self.writes.count("ModelArtsPool", verb, answer.as_ref());
+        let answer = self.writes.make(POOL_KIND, verb, call).await;
         Ok(answer.ok_or(WriteError::Late)??)
     }
 }
@@ -324,33 +319,4 @@ impl Version {
         mirror.metadata.uid = Some(self.uid);
         mirror.metadata.resource_version = Some(self.resource_version);
     }
-}
-
-/// The stored status with its data kept and its claims taken back.
-pub(super) fn unknown(
-    mut status: ModelArtsPoolStatus,
-    why: &Why,
-    owner: &Owner,
-    now: Timestamp,
-) -> ModelArtsPoolStatus {
-    let source = &owner.name;
-    let message = match why {
-        Why::NotListed(since) => format!(
-            "the cloud no longer lists this pool, first missed for good at {since:.0}; see ModelArtsPoolSource {source}"
-        ),
-        Why::Stale(Some(since)) => format!(
-            "this is what the cloud said at {since:.0}, the last time its list was complete; see ModelArtsPoolSource {source}"
-        ),
-        Why::Stale(None) => {
-            format!("the cloud's list has not been complete yet; see ModelArtsPoolSource {source}")
-        }
-    };
-    let facts = health::unknown_facts(&status, why.reason(), &message);
-    status.conditions = conditions(
-        facts,
-        &marks(&status.conditions),
-        Some(MIRROR_GENERATION),
-        now,
-    );
-    status
 }

@@ -1,11 +1,16 @@
-//! What a pool's state means to a person: the conditions, without their times. Pure.
+//! What a pool's state means to a person: its conditions. Pure.
 //!
 //! `phase: Running` alone is not health: nodes may be missing, a scope may be off, the pool may be
 //! frozen. So each of these is a condition of its own.
 
 use std::collections::BTreeSet;
 
-use crate::api::{Fact, ModelArtsPoolStatus, Summary, truth};
+use k8s_openapi::jiff::Timestamp;
+
+use super::plan::Why;
+use super::project::MIRROR_GENERATION;
+use super::stamp::Owner;
+use crate::api::{Fact, ModelArtsPoolStatus, Summary, conditions, marks, truth};
 
 pub(super) const CREATION_FAILED: &str = "CreationFailed";
 
@@ -62,22 +67,33 @@ pub(super) fn facts(
     facts
 }
 
-/// The same conditions once nothing certain can be said any more: data stays, claims go.
-pub(super) fn unknown_facts(
-    stored: &ModelArtsPoolStatus,
-    reason: &str,
-    message: &str,
-) -> Vec<Fact> {
-    let unknown = |kind| Fact::unknown(kind, reason, message);
-    let mut facts = vec![unknown("Ready"), unknown("CapacityHealthy")];
-    facts.extend(SCOPES.iter().filter_map(|(_, kind)| {
-        let offered = stored.conditions.iter().any(|it| it.type_ == *kind);
-        offered.then(|| unknown(kind))
-    }));
-    if let Some(cut) = stored.conditions.iter().find(|it| it.type_ == "Truncated") {
-        facts.push(Fact::yes("Truncated", &cut.reason, cut.message.clone()));
-    }
-    facts
+/// The stored status with its data kept and its claims taken back.
+pub(super) fn unknown(
+    mut status: ModelArtsPoolStatus,
+    why: &Why,
+    owner: &Owner,
+    now: Timestamp,
+) -> ModelArtsPoolStatus {
+    let source = &owner.name;
+    let message = match why {
+        Why::NotListed(since) => format!(
+            "the cloud no longer lists this pool, first missed for good at {since:.0}; see ModelArtsPoolSource {source}"
+        ),
+        Why::Stale(Some(since)) => format!(
+            "this is what the cloud said at {since:.0}, the last time its list was complete; see ModelArtsPoolSource {source}"
+        ),
+        Why::Stale(None) => {
+            format!("the cloud's list has not been complete yet; see ModelArtsPoolSource {source}")
+        }
+    };
+    let facts = unknown_facts(&status, why.reason(), &message);
+    status.conditions = conditions(
+        facts,
+        &marks(&status.conditions),
+        Some(MIRROR_GENERATION),
+        now,
+    );
+    status
 }
 
 /// The set bits of `controlMode` in words, unknown ones by number.
@@ -96,6 +112,20 @@ pub(super) fn controls(mode: i64) -> Vec<String> {
 /// This phase, if any of the vendor's documents names it.
 pub(super) fn known_phase(phase: &str) -> Option<&'static str> {
     KNOWN_PHASES.into_iter().find(|known| *known == phase)
+}
+
+/// The conditions of a listed pool once nothing certain can be said any more.
+fn unknown_facts(stored: &ModelArtsPoolStatus, reason: &str, message: &str) -> Vec<Fact> {
+    let unknown = |kind| Fact::unknown(kind, reason, message);
+    let mut facts = vec![unknown("Ready"), unknown("CapacityHealthy")];
+    facts.extend(SCOPES.iter().filter_map(|(_, kind)| {
+        let offered = stored.conditions.iter().any(|it| it.type_ == *kind);
+        offered.then(|| unknown(kind))
+    }));
+    if let Some(cut) = stored.conditions.iter().find(|it| it.type_ == "Truncated") {
+        facts.push(Fact::yes("Truncated", &cut.reason, cut.message.clone()));
+    }
+    facts
 }
 
 fn frozen(status: &ModelArtsPoolStatus) -> bool {

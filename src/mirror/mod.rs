@@ -28,4 +28,4 @@ pub use stamp::{Owner, stamped};
 pub use tally::{Accelerator, Tally};
 pub use watch::watch;
 pub(crate) use watch::{attend, config as watch_config};
-pub use writes::{Verb, Writes};
+pub use writes::{DEADLINE, Verb, Writes};

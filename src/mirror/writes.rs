@@ -1,9 +1,14 @@
-//! Counts the writes to the API server. It makes none.
+//! Bounds the writes to the API server in time and counts them. It decides none.
+
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
+
+/// One call to the API server, the client's own retries included.
+pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The writes of this process, by kind, verb and result.
 #[derive(Clone, Debug, Default)]
@@ -30,14 +35,15 @@ struct Labels {
 }
 
 impl Writes {
-    /// Counts one write; no answer in time is no answer.
-    pub fn count<T>(
+    /// Makes one write and counts it; `None` is no answer in time.
+    pub async fn make<T>(
         &self,
         kind: &'static str,
         verb: Verb,
-        answer: Option<&Result<T, kube::Error>>,
-    ) {
-        let result = match answer {
+        call: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Option<Result<T, kube::Error>> {
+        let answer = tokio::time::timeout(DEADLINE, call).await.ok();
+        let result = match &answer {
             Some(Ok(_)) => "ok",
             Some(Err(kube::Error::Api(status)))
                 if status.is_conflict() || status.is_already_exists() || status.is_not_found() =>
@@ -52,6 +58,7 @@ impl Writes {
             result,
         };
         self.0.get_or_create(&labels).inc();
+        answer
     }
 
     /// Shows the counts in a registry.

@@ -8,9 +8,9 @@ use super::support::markdown::page;
 /// Where reasons come from.
 const PLACES: [&str; 3] = ["src/controller", "src/mirror", "src/modelarts/error.rs"];
 
-/// Words there that are no reasons: types and statuses of conditions, our kinds, and words of the
-/// cloud or for metrics.
-const OTHERS: [&str; 34] = [
+/// Words there that are no reasons: types and statuses of conditions, and words of the cloud or for
+/// metrics.
+const OTHERS: [&str; 32] = [
     "BillingChangeRestricted",
     "CapacityHealthy",
     "False",
@@ -21,8 +21,6 @@ const OTHERS: [&str; 34] = [
     "InferReady",
     "Logical",
     "Mirror",
-    "ModelArtsPool",
-    "ModelArtsPoolSource",
     "Month",
     "Notebook",
     "NotebookReady",

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::cluster::Cluster;
 use super::support::simulator::Simulator;
-use super::world::{World, condition, pool};
+use super::world::{World, condition, eventually, pool};
 
 fn fleet(size: i64) -> Value {
     (0..size)
@@ -33,11 +33,10 @@ async fn a_fill_during_which_the_api_server_is_killed_is_finished() {
     let mut controller = world.controller();
     world.audit.restart();
     world.create_source("pools", json!({})).await;
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while world.audit.mirror_writes().len() < POOLS / 3 {
-        assert!(Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("a third is written", async || {
+        world.audit.mirror_writes().len() >= POOLS / 3
+    })
+    .await;
     cluster.kill("kube-apiserver");
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::{ModelArtsPool, NodeCounts, PrunePolicy};
 use crate::mirror::Accelerator;
-use crate::mirror::apply::unknown;
+use crate::mirror::health::unknown;
 use crate::mirror::stamp::stamp;
 use crate::modelarts::QueryKey;
 
